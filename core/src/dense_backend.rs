@@ -1,0 +1,186 @@
+//! Capabilities beyond [`Backend`]: dense matrices, and the passes of a flow.
+
+use core::ops::Range;
+
+use crate::{Activation, Adam, Backend, BaseDensity, Op, Store};
+
+/// Products with dense weights and the elementwise passes of a multilayer perceptron.
+///
+/// A weight W is a batch of shape [out, in].
+pub trait DenseBackend: Backend {
+    /// out_r ← [out_r +] op(W) x_r for r in `rows`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn apply(
+        &self,
+        rows: Range<usize>,
+        w: &Self::Batch,
+        op: Op,
+        x: &Self::Batch,
+        store: Store,
+        out: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// G ← [G +] a Σ_{r in rows} s_r v_rᵀ, G of shape [dim s, dim v].
+    ///
+    /// # Errors
+    /// The device's.
+    fn outer(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        s: &Self::Batch,
+        v: &Self::Batch,
+        store: Store,
+        g: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// g ← [g +] a Σ_{r in rows} x_r, g of shape [1, dim].
+    ///
+    /// # Errors
+    /// The device's.
+    fn sum_rows(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        x: &Self::Batch,
+        store: Store,
+        g: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// out_r ← [out_r +] x_r ∘ y_r for r in `rows`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn hadamard(
+        &self,
+        rows: Range<usize>,
+        x: &Self::Batch,
+        y: &Self::Batch,
+        store: Store,
+        out: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// x_r ← scale_r ∘ x_r [+ shift_r] for r in `rows`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn scale_shift(
+        &self,
+        rows: Range<usize>,
+        scale: &Self::Batch,
+        shift: Option<&Self::Batch>,
+        x: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// x_r ← x_r + bias for every row; bias is [1, dim].
+    ///
+    /// # Errors
+    /// The device's.
+    fn add_bias(&self, bias: &Self::Batch, x: &mut Self::Batch) -> Result<(), Self::Error>;
+
+    /// h_r ← h_r + bias, then z = σ(h), d1 = σ'(h), d2 = σ''(h), for every row; bias is [1, dim].
+    ///
+    /// # Errors
+    /// The device's.
+    fn bias_activate(
+        &self,
+        activation: Activation,
+        bias: &Self::Batch,
+        h: &mut Self::Batch,
+        z: &mut Self::Batch,
+        d1: &mut Self::Batch,
+        d2: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// out ← xᵀ, out of shape [dim, rows].
+    ///
+    /// # Errors
+    /// The device's.
+    fn transpose(&self, x: &Self::Batch, out: &mut Self::Batch) -> Result<(), Self::Error>;
+
+    /// (sign, log|det a|) of a square batch, by LU with row pivoting; (0, −∞) where a pivot
+    /// vanishes or is not finite. Destroys `a`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn log_abs_det(&self, a: &mut Self::Batch) -> Result<(f64, f64), Self::Error>;
+
+    /// x_r ← op(A)⁻¹ x_r for every row r of x, A square; `false` where A is singular to working
+    /// precision: a pivot vanishes or is not finite. Destroys `a`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn solve(&self, a: &mut Self::Batch, op: Op, x: &mut Self::Batch) -> Result<bool, Self::Error>;
+
+    /// Whether the symmetric part (A + Aᵀ)/2 of a square batch is positive definite, by Cholesky.
+    /// Destroys `a`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn is_positive_definite(&self, a: &mut Self::Batch) -> Result<bool, Self::Error>;
+}
+
+/// The fused elementwise passes that training and sampling a flow need beyond products.
+pub trait FlowBackend: DenseBackend {
+    /// One bijective layer's activation, for every row r:
+    /// y_r ← y_r + bias; z = σ(y); d1 = σ'(y); score = σ''(y)/σ'(y); log_r ← log_r + Σ_j log σ'(y_rj).
+    ///
+    /// `score` is ∂ log σ'/∂y, the part of δ that the layer adds itself (Gresele et al. 2020, eq. 19).
+    /// The sum over j accumulates in `f64`.
+    ///
+    /// # Errors
+    /// The device's.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one fused pass writes all of them"
+    )]
+    fn bijection(
+        &self,
+        activation: Activation,
+        bias: &Self::Batch,
+        y: &mut Self::Batch,
+        z: &mut Self::Batch,
+        d1: &mut Self::Batch,
+        score: &mut Self::Batch,
+        log: &mut Self::Rows,
+    ) -> Result<(), Self::Error>;
+
+    /// z_r ← σ⁻¹(z_r) − bias for every row: the inverse of [`Self::bijection`] up to the weight.
+    ///
+    /// # Errors
+    /// The device's.
+    fn inverse_bijection(
+        &self,
+        activation: Activation,
+        bias: &Self::Batch,
+        z: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+
+    /// score = ∂ log p(z)/∂z; log_r ← log_r + Σ_j log p(z_rj), for every row.
+    ///
+    /// # Errors
+    /// The device's.
+    fn base_density(
+        &self,
+        base: BaseDensity,
+        z: &Self::Batch,
+        score: &mut Self::Batch,
+        log: &mut Self::Rows,
+    ) -> Result<(), Self::Error>;
+
+    /// One Adam *ascent* step of the parameters along `direction` (Kingma and Ba 2015, algorithm 1):
+    /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w + μ_t m/(√v + ε_t).
+    ///
+    /// # Errors
+    /// The device's.
+    fn adam(
+        &self,
+        step: &Adam,
+        direction: &Self::Batch,
+        first_moment: &mut Self::Batch,
+        second_moment: &mut Self::Batch,
+        parameters: &mut Self::Batch,
+    ) -> Result<(), Self::Error>;
+}

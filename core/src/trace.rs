@@ -1,0 +1,113 @@
+//! Stochastic traces: probe laws with Σ_pass E[v vᵀ] = I.
+
+use crate::error::check_rows;
+use crate::{Backend, Draw, Error, Fill, Operator, Work, Workspace};
+
+/// The law of a probe vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Independent random signs: the least variance among laws with independent entries.
+    Rademacher,
+    /// Independent standard normals.
+    Gaussian,
+    /// One vector of random signs, times another row of the Walsh–Hadamard matrix in every pass:
+    /// the passes of a row are orthogonal when the dimension is a power of two not below their
+    /// number. For a dimension that is not, they are merely distinct.
+    Orthogonal,
+    /// The unit vectors, one a pass: exact.
+    Basis,
+}
+
+/// tr A = Σ_pass E[vᵀ A v] for every A: Hutchinson's estimator with a probe law and a number of
+/// passes, each scaled so that Σ_pass E[v vᵀ] = I.
+///
+/// ```
+/// use detfree_core::{Probe, TraceEstimator};
+/// let four = TraceEstimator::new(Probe::Rademacher, 4);
+/// assert_eq!(four.passes(100), 4);
+/// assert_eq!(TraceEstimator::new(Probe::Basis, 1).passes(100), 100);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceEstimator {
+    probe: Probe,
+    passes: u32,
+}
+
+impl TraceEstimator {
+    /// `passes` probes a row (at least one; [`Probe::Basis`] always takes as many as dimensions).
+    #[must_use]
+    pub fn new(probe: Probe, passes: u32) -> Self {
+        Self {
+            probe,
+            passes: passes.max(1),
+        }
+    }
+
+    /// The law of the probes.
+    #[must_use]
+    pub const fn probe(&self) -> Probe {
+        self.probe
+    }
+
+    /// The number of passes in `dim` dimensions.
+    #[must_use]
+    pub fn passes(&self, dim: usize) -> u32 {
+        match self.probe {
+            Probe::Basis => u32::try_from(dim).unwrap_or(u32::MAX),
+            _ => self.passes,
+        }
+    }
+
+    /// What to fill the probe with in pass number `pass`.
+    #[must_use]
+    pub fn fill(&self, draw: &Draw, pass: u32) -> Fill {
+        let first_row = draw.first_row;
+        let scale = 1.0 / libm::sqrt(f64::from(self.passes));
+        match self.probe {
+            Probe::Rademacher => Fill::Rademacher {
+                key: draw.probe(pass),
+                first_row,
+                scale,
+            },
+            Probe::Gaussian => Fill::Gaussian {
+                key: draw.probe(pass),
+                first_row,
+                scale,
+            },
+            Probe::Orthogonal => Fill::Walsh {
+                key: draw.probe(0),
+                first_row,
+                index: pass,
+                scale,
+            },
+            Probe::Basis => Fill::Basis(pass as usize),
+        }
+    }
+
+    /// out_r ← Σ_pass vᵀ J_r v, unbiased for tr J_r (exact with [`Probe::Basis`]).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the workspace or `out` does not fit the operator; the device's.
+    pub fn trace<B: Backend, O: Operator<B>>(
+        &self,
+        b: &B,
+        op: &mut O,
+        draw: &Draw,
+        workspace: &mut Workspace<B>,
+        out: &mut B::Rows,
+    ) -> Result<Work, Error<B::Error>> {
+        let shape = op.shape(b);
+        workspace.check(b, shape)?;
+        check_rows("the output", shape.rows, b.row_count(out))?;
+        b.fill_rows(0.0, out)?;
+        let Workspace { probe, next, .. } = workspace;
+        let all = 0..shape.rows;
+        for pass in 0..self.passes(shape.dim) {
+            b.fill(self.fill(draw, pass), probe)?;
+            op.vjp(b, all.clone(), probe, next)?;
+            b.dot_rows(all.clone(), 1.0, next, probe, out)?;
+        }
+        let products = u64::from(self.passes(shape.dim)) * shape.rows as u64;
+        Ok(Work { products })
+    }
+}

@@ -1,0 +1,19 @@
+//! Normalizing flows trained without determinants: nets, relative-gradient flows, optimisers and
+//! model files, generic over the backend.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod fit;
+pub mod mlp;
+mod model;
+pub mod relative;
+mod standardisation;
+pub mod toy;
+
+pub use fit::{EpochReport, Event, FitOptions, FitReport, Stop, TrainingRows, fit};
+pub use model::{Model, ModelError, Precision};
+pub use standardisation::Standardisation;

@@ -1,0 +1,117 @@
+//! Multilayer perceptrons as operators: products with their Jacobian, its bilinear gradient, and
+//! its first trace in closed form.
+
+mod first_trace;
+mod tape;
+
+use alloc::vec::Vec;
+
+use detfree_core::{Activation, Affine, Allocate, Backend, DenseBackend, Error, Fill, Key, Shape};
+
+pub use first_trace::{TraceTape, TracedMlp};
+pub use tape::{MlpOperator, MlpTape};
+
+/// g(x) = W_L σ(… σ(W₁ x + b₁) …) + b_L: a plain chain, without an activation in front of the
+/// first weight or behind the last.
+///
+/// Its Jacobian is J = W_L D_{L−1} W_{L−1} … D₁ W₁ with D_l = diag σ'(h_l).
+#[derive(Debug)]
+pub struct Mlp<B: Backend> {
+    pub(crate) layers: Vec<Affine<B::Batch>>,
+    pub(crate) activation: Activation,
+}
+
+impl<B: DenseBackend + Allocate> Mlp<B> {
+    /// A net of these widths (input, hidden …, output), with weights N(0, gain²/inputs) and
+    /// biases N(0, gain²/inputs).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] without a hidden layer; the device's.
+    pub fn random(
+        b: &B,
+        widths: &[usize],
+        activation: Activation,
+        gain: f64,
+        key: Key,
+    ) -> Result<Self, Error<B::Error>> {
+        if widths.len() < 3 {
+            return Err(Error::Shape {
+                what: "the net (as layers and one input)",
+                expected: Shape::new(2, 1),
+                found: Shape::new(widths.len().saturating_sub(1), 1),
+            });
+        }
+        let mut layers = Vec::new();
+        for (number, (&inputs, &outputs)) in widths.iter().zip(widths.iter().skip(1)).enumerate() {
+            let key = key.fold_in(number as u64);
+            let fill = |first_row| Fill::Gaussian {
+                key,
+                first_row,
+                scale: gain / libm::sqrt(inputs as f64),
+            };
+            let mut layer = Affine {
+                weight: b.batch(Shape::new(outputs, inputs))?,
+                bias: b.batch(Shape::new(1, outputs))?,
+            };
+            b.fill(fill(0), &mut layer.weight)?;
+            b.fill(fill(outputs as u64), &mut layer.bias)?;
+            layers.push(layer);
+        }
+        Ok(Self { layers, activation })
+    }
+}
+
+impl<B: Backend> Mlp<B> {
+    /// The layers, from the input's.
+    #[must_use]
+    pub fn layers(&self) -> &[Affine<B::Batch>] {
+        &self.layers
+    }
+
+    /// The layers, from the input's.
+    pub fn layers_mut(&mut self) -> &mut [Affine<B::Batch>] {
+        &mut self.layers
+    }
+
+    /// The widths: input, hidden …, output.
+    pub fn widths(&self, b: &B) -> Vec<usize> {
+        let first = self.layers.iter().take(1).map(|l| b.shape(&l.weight).dim);
+        let rest = self.layers.iter().map(|l| b.shape(&l.weight).rows);
+        first.chain(rest).collect()
+    }
+}
+
+/// The gradient of a sum over rows with respect to a net's parameters and to each row's input.
+#[derive(Debug)]
+pub struct MlpGradient<B: Backend> {
+    /// One per layer, of its shape.
+    pub layers: Vec<Affine<B::Batch>>,
+    /// [rows, input dimension].
+    pub input: B::Batch,
+}
+
+impl<B: Allocate> MlpGradient<B> {
+    /// A zero gradient for batches of `rows` rows.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn zeros(b: &B, net: &Mlp<B>, rows: usize) -> Result<Self, B::Error> {
+        let zeros = |shape| -> Result<B::Batch, B::Error> {
+            let mut zeros = b.batch(shape)?;
+            b.fill(Fill::Constant(0.0), &mut zeros)?;
+            Ok(zeros)
+        };
+        let mut layers = Vec::new();
+        for layer in &net.layers {
+            layers.push(Affine {
+                weight: zeros(b.shape(&layer.weight))?,
+                bias: zeros(b.shape(&layer.bias))?,
+            });
+        }
+        let dim = net.layers.first().map_or(0, |l| b.shape(&l.weight).dim);
+        Ok(Self {
+            layers,
+            input: zeros(Shape::new(rows, dim))?,
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! A net linearised at a batch.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use detfree_core::{
+    Allocate, Backend, BilinearGradient, DenseBackend, Error, Op, Operator, Shape, Store,
+};
+
+use super::{Mlp, MlpGradient};
+
+/// The buffers of one hidden layer, each [rows, width].
+#[derive(Debug)]
+pub(super) struct Hidden<B: Backend> {
+    /// h = W z + b, then scratch of the products.
+    pub(super) scratch: B::Batch,
+    /// z = σ(h)
+    pub(super) z: B::Batch,
+    /// σ'(h)
+    pub(super) d1: B::Batch,
+    /// σ''(h)
+    pub(super) d2: B::Batch,
+    /// The tangent before the activation, t = W u.
+    pub(super) tangent: B::Batch,
+    /// The tangent behind it, u = σ'(h) ∘ t.
+    pub(super) pushed: B::Batch,
+    /// The adjoint of h.
+    pub(super) adjoint: B::Batch,
+}
+
+/// The memory in which a net is linearised, for batches of one number of rows.
+#[derive(Debug)]
+pub struct MlpTape<B: Backend> {
+    pub(super) input: B::Batch,
+    pub(super) hidden: Vec<Hidden<B>>,
+    /// Scratch of the input's shape.
+    pulled: B::Batch,
+}
+
+impl<B: DenseBackend + Allocate> MlpTape<B> {
+    /// Memory for `net` at batches of `rows` rows.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn new(b: &B, net: &Mlp<B>, rows: usize) -> Result<Self, B::Error> {
+        let widths = net.widths(b);
+        let input = Shape::new(rows, widths.first().copied().unwrap_or(0));
+        let mut hidden = Vec::new();
+        for layer in net.layers.iter().rev().skip(1).rev() {
+            let shape = Shape::new(rows, b.shape(&layer.weight).rows);
+            hidden.push(Hidden {
+                scratch: b.batch(shape)?,
+                z: b.batch(shape)?,
+                d1: b.batch(shape)?,
+                d2: b.batch(shape)?,
+                tangent: b.batch(shape)?,
+                pushed: b.batch(shape)?,
+                adjoint: b.batch(shape)?,
+            });
+        }
+        Ok(Self {
+            input: b.batch(input)?,
+            hidden,
+            pulled: b.batch(input)?,
+        })
+    }
+}
+
+impl<B: DenseBackend> MlpTape<B> {
+    /// Linearises `net` at the rows of `x`, and gives g(x) too: out_r ← g(x_r).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `x` or `out` does not fit the net or the tape; the device's.
+    pub fn linearise<'a>(
+        &'a mut self,
+        b: &B,
+        net: &'a Mlp<B>,
+        x: &B::Batch,
+        out: &mut B::Batch,
+    ) -> Result<MlpOperator<'a, B>, Error<B::Error>> {
+        let rows = b.shape(&self.input).rows;
+        check("the net's input", b.shape(&self.input), b.shape(x))?;
+        b.copy(x, &mut self.input)?;
+        let mut z = &self.input;
+        let mut layers = net.layers.iter();
+        for (hidden, layer) in self.hidden.iter_mut().zip(&mut layers) {
+            let h = &mut hidden.scratch;
+            b.apply(0..rows, &layer.weight, Op::Plain, z, Store::Set, h)?;
+            let (value, d1, d2) = (&mut hidden.z, &mut hidden.d1, &mut hidden.d2);
+            b.bias_activate(net.activation, &layer.bias, h, value, d1, d2)?;
+            z = &hidden.z;
+        }
+        if let Some(last) = layers.next() {
+            let shape = Shape::new(rows, b.shape(&last.weight).rows);
+            check("the net's output", shape, b.shape(out))?;
+            b.apply(0..rows, &last.weight, Op::Plain, z, Store::Set, out)?;
+            b.add_bias(&last.bias, out)?;
+        }
+        Ok(MlpOperator { net, tape: self })
+    }
+}
+
+/// A net linearised at a batch: row r has the Jacobian of g at x_r.
+pub struct MlpOperator<'a, B: Backend> {
+    pub(super) net: &'a Mlp<B>,
+    pub(super) tape: &'a mut MlpTape<B>,
+}
+
+impl<B: DenseBackend> Operator<B> for MlpOperator<'_, B> {
+    fn shape(&self, b: &B) -> Shape {
+        b.shape(&self.tape.input)
+    }
+
+    /// out = W_L D_{L−1} … D₁ W₁ v; leaves the tangents on the tape.
+    fn jvp(
+        &mut self,
+        b: &B,
+        rows: Range<usize>,
+        v: &B::Batch,
+        out: &mut B::Batch,
+    ) -> Result<(), B::Error> {
+        self.push(b, rows.clone(), v)?;
+        match (self.tape.hidden.last(), self.net.layers.last()) {
+            (Some(top), Some(last)) => {
+                b.apply(rows, &last.weight, Op::Plain, &top.pushed, Store::Set, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// out = W₁ᵀ D₁ … D_{L−1} W_Lᵀ w
+    fn vjp(
+        &mut self,
+        b: &B,
+        rows: Range<usize>,
+        w: &B::Batch,
+        out: &mut B::Batch,
+    ) -> Result<(), B::Error> {
+        let mut layers = self.net.layers.iter().rev();
+        let mut from = w;
+        for (hidden, layer) in self.tape.hidden.iter_mut().rev().zip(&mut layers) {
+            let pulled = &mut hidden.scratch;
+            b.apply(
+                rows.clone(),
+                &layer.weight,
+                Op::Transposed,
+                from,
+                Store::Set,
+                pulled,
+            )?;
+            b.scale_shift(rows.clone(), &hidden.d1, None, pulled)?;
+            from = pulled;
+        }
+        match layers.next() {
+            Some(first) => b.apply(rows, &first.weight, Op::Transposed, from, Store::Set, out),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
+    type Gradient = MlpGradient<B>;
+
+    /// With t_l, u_l the tangents of v and e_l = W_{l+1}ᵀ s_{l+1}, s_l = D_l e_l the adjoints of s:
+    /// ∂/∂W_l gains s_l u_{l−1}ᵀ, and ∂/∂h_l gains σ''(h_l) ∘ t_l ∘ e_l, which the backward pass
+    /// of the net itself carries on to parameters and input.
+    fn accumulate(
+        &mut self,
+        b: &B,
+        s: &B::Batch,
+        v: &B::Batch,
+        gradient: &mut MlpGradient<B>,
+    ) -> Result<(), B::Error> {
+        let all = 0..self.shape(b).rows;
+        self.push(b, all.clone(), v)?;
+        let mut above = s;
+        let layers = self.net.layers.iter().rev();
+        let mut sums = gradient.layers.iter_mut().rev().zip(layers);
+        for (hidden, (sum, layer)) in self.tape.hidden.iter_mut().rev().zip(&mut sums) {
+            let e = &mut hidden.scratch;
+            b.outer(
+                all.clone(),
+                1.0,
+                above,
+                &hidden.pushed,
+                Store::Add,
+                &mut sum.weight,
+            )?;
+            b.apply(
+                all.clone(),
+                &layer.weight,
+                Op::Transposed,
+                above,
+                Store::Set,
+                e,
+            )?;
+            let adjoint = &mut hidden.adjoint;
+            b.hadamard(all.clone(), e, &hidden.tangent, Store::Set, adjoint)?;
+            b.scale_shift(all.clone(), &hidden.d2, None, adjoint)?;
+            b.scale_shift(all.clone(), &hidden.d1, None, e)?;
+            above = e;
+        }
+        if let Some((first, _)) = sums.next() {
+            b.outer(all, 1.0, above, v, Store::Add, &mut first.weight)?;
+        }
+        self.pull_back(b, gradient)
+    }
+}
+
+impl<B: DenseBackend> MlpOperator<'_, B> {
+    /// The tangents of v in every hidden layer.
+    fn push(&mut self, b: &B, rows: Range<usize>, v: &B::Batch) -> Result<(), B::Error> {
+        let mut from = v;
+        for (hidden, layer) in self.tape.hidden.iter_mut().zip(&self.net.layers) {
+            let (tangent, pushed) = (&mut hidden.tangent, &mut hidden.pushed);
+            b.apply(
+                rows.clone(),
+                &layer.weight,
+                Op::Plain,
+                from,
+                Store::Set,
+                tangent,
+            )?;
+            b.hadamard(rows.clone(), &hidden.d1, tangent, Store::Set, pushed)?;
+            from = pushed;
+        }
+        Ok(())
+    }
+
+    /// The backward pass of the net: carries the adjoints that each h_l received directly on to
+    /// the layers below, and adds all of them to the gradients of parameters and input.
+    pub(super) fn pull_back(
+        &mut self,
+        b: &B,
+        gradient: &mut MlpGradient<B>,
+    ) -> Result<(), B::Error> {
+        let rows = b.shape(&self.tape.input).rows;
+        let mut below = self.tape.hidden.as_mut_slice();
+        let layers = self.net.layers.iter().rev().skip(1);
+        let sums = gradient.layers.iter_mut().rev().skip(1);
+        for (layer, sum) in layers.zip(sums) {
+            let Some((here, rest)) = below.split_last_mut() else {
+                break;
+            };
+            let p = &here.adjoint;
+            b.sum_rows(0..rows, 1.0, p, Store::Add, &mut sum.bias)?;
+            match rest.last_mut() {
+                Some(next) => {
+                    b.outer(0..rows, 1.0, p, &next.z, Store::Add, &mut sum.weight)?;
+                    let pulled = &mut next.scratch;
+                    b.apply(
+                        0..rows,
+                        &layer.weight,
+                        Op::Transposed,
+                        p,
+                        Store::Set,
+                        pulled,
+                    )?;
+                    let (d1, adjoint) = (&next.d1, &mut next.adjoint);
+                    b.hadamard(0..rows, d1, pulled, Store::Add, adjoint)?;
+                }
+                None => {
+                    b.outer(
+                        0..rows,
+                        1.0,
+                        p,
+                        &self.tape.input,
+                        Store::Add,
+                        &mut sum.weight,
+                    )?;
+                    let pulled = &mut self.tape.pulled;
+                    b.apply(
+                        0..rows,
+                        &layer.weight,
+                        Op::Transposed,
+                        p,
+                        Store::Set,
+                        pulled,
+                    )?;
+                    b.axpy(0..rows, 1.0, pulled, &mut gradient.input)?;
+                }
+            }
+            below = rest;
+        }
+        Ok(())
+    }
+}
+
+fn check<E>(what: &'static str, expected: Shape, found: Shape) -> Result<(), Error<E>> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::Shape {
+            what,
+            expected,
+            found,
+        })
+    }
+}

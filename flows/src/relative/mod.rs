@@ -1,0 +1,245 @@
+//! Flows of unconstrained square layers, trained by the relative gradient.
+
+mod evaluate;
+mod init;
+mod optimiser;
+mod tape;
+
+use alloc::vec::Vec;
+
+use detfree_core::{
+    Activation, Affine, Allocate, Backend, BaseDensity, Error, Fill, FlowBackend, Key, Op, Scalar,
+    Shape, Store,
+};
+
+pub use evaluate::Evaluator;
+use init::standardised;
+pub use optimiser::{Optimiser, OptimiserState, StepReport};
+pub use tape::FlowTape;
+
+/// z₀ = x, y_l = W_l z_{l−1} + b_l, z_l = σ(y_l) for l < L, and z_L = y_L; the density is
+///
+/// log p(x) = log p₀(z_L) + Σ_l log|det W_l| + Σ_{l<L} Σ_j log σ'(y_lj)
+///
+/// (Gresele et al. 2020, section 4). The weights are square and otherwise unconstrained.
+#[derive(Debug)]
+pub struct RelativeFlow<B: Backend> {
+    pub(crate) layers: Vec<Affine<B::Batch>>,
+    pub(crate) activation: Activation,
+    pub(crate) base: BaseDensity,
+}
+
+impl<B: FlowBackend + Allocate> RelativeFlow<B> {
+    /// A flow of `depth` layers with random weights through which standardised data stays
+    /// standardised, so that a hundred layers are as well conditioned as one.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn random(
+        b: &B,
+        dim: usize,
+        depth: usize,
+        activation: Activation,
+        base: BaseDensity,
+        key: Key,
+    ) -> Result<Self, B::Error> {
+        let layers = standardised(dim, depth, activation, key);
+        Self::from_layers(b, dim, &layers, activation, base)
+    }
+
+    /// A flow from host weights: row-major [dim, dim] matrices and biases.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn from_layers(
+        b: &B,
+        dim: usize,
+        host: &[Affine<Vec<f64>>],
+        activation: Activation,
+        base: BaseDensity,
+    ) -> Result<Self, B::Error> {
+        let put = |values: &[f64], shape| -> Result<B::Batch, B::Error> {
+            let mut batch = b.batch(shape)?;
+            let values: Vec<B::Scalar> = values.iter().map(|&x| Scalar::from_f64(x)).collect();
+            b.upload(&values, &mut batch)?;
+            Ok(batch)
+        };
+        let mut layers = Vec::new();
+        for Affine { weight, bias } in host {
+            layers.push(Affine {
+                weight: put(weight, Shape::new(dim, dim))?,
+                bias: put(bias, Shape::new(1, dim))?,
+            });
+        }
+        Ok(Self {
+            layers,
+            activation,
+            base,
+        })
+    }
+
+    /// The weights and biases on the host, layer by layer.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn to_layers(&self, b: &B) -> Result<Vec<Affine<Vec<f64>>>, B::Error> {
+        let get = |batch: &B::Batch| -> Result<Vec<f64>, B::Error> {
+            let Shape { rows, dim } = b.shape(batch);
+            let mut host = alloc::vec![B::Scalar::default(); rows * dim];
+            b.download(batch, &mut host)?;
+            Ok(host.into_iter().map(Scalar::to_f64).collect())
+        };
+        self.layers
+            .iter()
+            .map(|layer| {
+                Ok(Affine {
+                    weight: get(&layer.weight)?,
+                    bias: get(&layer.bias)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Copies the weights and biases of a flow of the same shape.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn copy_from(&mut self, b: &B, other: &Self) -> Result<(), B::Error> {
+        for (to, from) in self.layers.iter_mut().zip(&other.layers) {
+            b.copy(&from.weight, &mut to.weight)?;
+            b.copy(&from.bias, &mut to.bias)?;
+        }
+        Ok(())
+    }
+
+    /// A copy with memory of its own.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn duplicate(&self, b: &B) -> Result<Self, B::Error> {
+        let mut layers = Vec::new();
+        for Affine { weight, bias } in &self.layers {
+            layers.push(Affine {
+                weight: b.batch(b.shape(weight))?,
+                bias: b.batch(b.shape(bias))?,
+            });
+        }
+        let mut copy = Self { layers, ..*self };
+        copy.copy_from(b, self)?;
+        Ok(copy)
+    }
+
+    /// Σ_l log|det W_l| by LU, O(LD³): once per evaluation.
+    ///
+    /// # Errors
+    /// [`Error::Singular`] where a weight is; the device's.
+    pub fn log_abs_det(&self, b: &B) -> Result<f64, Error<B::Error>> {
+        let mut sum = 0.0;
+        let Some(first) = self.layers.first() else {
+            return Ok(sum);
+        };
+        let mut scratch = b.batch(b.shape(&first.weight))?;
+        for layer in &self.layers {
+            b.copy(&layer.weight, &mut scratch)?;
+            let (sign, log) = b.log_abs_det(&mut scratch)?;
+            if sign == 0.0 {
+                return Err(Error::Singular);
+            }
+            sum += log;
+        }
+        Ok(sum)
+    }
+
+    /// z_r ← x_r, the sample whose base variable is z_r: z_{l−1} = W_l⁻¹ (σ⁻¹(z_l) − b_l) from the
+    /// last layer to the first.
+    ///
+    /// # Errors
+    /// [`Error::Singular`] where a weight is; the device's.
+    pub fn invert(&self, b: &B, z: &mut B::Batch) -> Result<(), Error<B::Error>> {
+        let mut activation = Activation::Identity;
+        for layer in self.layers.iter().rev() {
+            b.inverse_bijection(activation, &layer.bias, z)?;
+            let mut weight = b.batch(b.shape(&layer.weight))?;
+            b.copy(&layer.weight, &mut weight)?;
+            if !b.solve(&mut weight, Op::Plain, z)? {
+                return Err(Error::Singular);
+            }
+            activation = self.activation;
+        }
+        Ok(())
+    }
+
+    /// z ← draws from the base density, then [`Self::invert`]: z_r becomes a sample of the model.
+    ///
+    /// Row r uses row `first_row` + r of the key's stream, so that a stream may be drawn in pieces.
+    ///
+    /// # Errors
+    /// As [`Self::invert`].
+    pub fn sample(
+        &self,
+        b: &B,
+        key: Key,
+        first_row: u64,
+        z: &mut B::Batch,
+    ) -> Result<(), Error<B::Error>> {
+        if self.base == BaseDensity::Normal {
+            let fill = Fill::Gaussian {
+                key,
+                first_row,
+                scale: 1.0,
+            };
+            b.fill(fill, z)?;
+        } else {
+            let Shape { rows, dim } = b.shape(z);
+            let mut host = Vec::with_capacity(rows * dim);
+            for r in 0..rows as u64 {
+                for j in 0..dim as u32 {
+                    let u = key.uniform(first_row + r, j);
+                    host.push(Scalar::from_f64(self.base.quantile(u)));
+                }
+            }
+            b.upload(&host, z)?;
+        }
+        self.invert(b, z)
+    }
+}
+
+impl<B: Backend> RelativeFlow<B> {
+    /// The number of layers.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The activation between layers.
+    #[must_use]
+    pub const fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// The base density.
+    #[must_use]
+    pub const fn base(&self) -> BaseDensity {
+        self.base
+    }
+
+    /// The activation behind layer `l`: none behind the last.
+    pub(crate) fn activation_behind(&self, l: usize) -> Activation {
+        if l + 1 == self.layers.len() {
+            Activation::Identity
+        } else {
+            self.activation
+        }
+    }
+}
+
+/// out ← [out +] op(W) x for all rows.
+fn apply_all<B: FlowBackend>(
+    b: &B,
+    w: &B::Batch,
+    op: Op,
+    x: &B::Batch,
+    out: &mut B::Batch,
+) -> Result<(), B::Error> {
+    b.apply(0..b.shape(x).rows, w, op, x, Store::Set, out)
+}

@@ -1,0 +1,121 @@
+//! One forward and backward pass of a flow over a batch.
+
+use alloc::vec::Vec;
+
+use detfree_core::{Allocate, Backend, Error, FlowBackend, Op, Shape};
+
+use super::{RelativeFlow, apply_all};
+
+/// What a layer keeps of the forward pass, each [rows, dim].
+#[derive(Debug)]
+pub(super) struct LayerTape<B: Backend> {
+    /// W z + b
+    pub(super) y: B::Batch,
+    /// σ(y)
+    pub(super) z: B::Batch,
+    /// σ'(y)
+    pub(super) d1: B::Batch,
+    /// σ''(y)/σ'(y)
+    pub(super) score: B::Batch,
+}
+
+/// The memory of passes over batches of one number of rows.
+#[derive(Debug)]
+pub struct FlowTape<B: Backend> {
+    pub(super) input: B::Batch,
+    pub(super) layers: Vec<LayerTape<B>>,
+    /// δ_l = ∂ℓ/∂y_l of the layer at hand.
+    pub(super) delta: B::Batch,
+    /// δ_{l−1}
+    pub(super) delta_below: B::Batch,
+    /// log p without the layers' log|det W|.
+    pub(super) log: B::Rows,
+}
+
+impl<B: FlowBackend + Allocate> FlowTape<B> {
+    /// Memory for `flow` at batches of `rows` rows of `dim` numbers.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn new(b: &B, flow: &RelativeFlow<B>, shape: Shape) -> Result<Self, B::Error> {
+        let mut layers = Vec::new();
+        for _ in 0..flow.depth() {
+            layers.push(LayerTape {
+                y: b.batch(shape)?,
+                z: b.batch(shape)?,
+                d1: b.batch(shape)?,
+                score: b.batch(shape)?,
+            });
+        }
+        Ok(Self {
+            input: b.batch(shape)?,
+            layers,
+            delta: b.batch(shape)?,
+            delta_below: b.batch(shape)?,
+            log: b.rows(shape.rows)?,
+        })
+    }
+
+    /// The rows' log-densities, less Σ_l log|det W_l|, into `log`; row-major `rows` in.
+    ///
+    /// Leaves δ_L, the score at the flow's output, for a backward pass.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `rows` or `log` do not fit the tape; the device's.
+    pub fn forward(
+        &mut self,
+        b: &B,
+        flow: &RelativeFlow<B>,
+        rows: &[B::Scalar],
+        log: &mut [f64],
+    ) -> Result<(), Error<B::Error>> {
+        let shape = b.shape(&self.input);
+        let found = Shape::new(log.len(), rows.len() / log.len().max(1));
+        if found != shape || rows.len() != shape.rows * shape.dim {
+            return Err(Error::Shape {
+                what: "the flow's input",
+                expected: shape,
+                found,
+            });
+        }
+        b.upload(rows, &mut self.input)?;
+        b.fill_rows(0.0, &mut self.log)?;
+        let mut z = &self.input;
+        for (l, (layer, tape)) in flow.layers.iter().zip(&mut self.layers).enumerate() {
+            apply_all(b, &layer.weight, Op::Plain, z, &mut tape.y)?;
+            b.bijection(
+                flow.activation_behind(l),
+                &layer.bias,
+                &mut tape.y,
+                &mut tape.z,
+                &mut tape.d1,
+                &mut tape.score,
+                &mut self.log,
+            )?;
+            z = &tape.z;
+        }
+        // The last layer has no activation, so the base's score is already δ_L.
+        b.base_density(flow.base, z, &mut self.delta, &mut self.log)?;
+        b.download_rows(&self.log, log)?;
+        Ok(())
+    }
+}
+
+impl<B: FlowBackend> FlowTape<B> {
+    /// δ_{l−1} = σ'(y_{l−1}) ∘ W_lᵀ δ_l + (log σ')'(y_{l−1}), Gresele et al. 2020, eq. 19.
+    pub(super) fn backward(
+        &mut self,
+        b: &B,
+        flow: &RelativeFlow<B>,
+        l: usize,
+    ) -> Result<(), B::Error> {
+        let below = l.checked_sub(1).and_then(|below| self.layers.get(below));
+        let (Some(below), Some(layer)) = (below, flow.layers.get(l)) else {
+            return Ok(());
+        };
+        let rows = 0..b.shape(&self.delta).rows;
+        let out = &mut self.delta_below;
+        apply_all(b, &layer.weight, Op::Transposed, &self.delta, out)?;
+        b.scale_shift(rows, &below.d1, Some(&below.score), out)
+    }
+}
