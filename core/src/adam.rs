@@ -40,6 +40,7 @@ impl Adam {
 
     /// Takes the step on the host, in one pass: the specification of
     /// [`FlowBackend::adam`](crate::FlowBackend::adam).
+    #[inline(always)]
     pub fn ascend<T: Scalar>(
         &self,
         direction: &[T],

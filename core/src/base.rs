@@ -47,6 +47,7 @@ impl BaseDensity {
     /// With t = tanh|z|, cosh z = e^|z|/(1 + t): so log p = −ln π − |z| + log(1 + t) for the secant
     /// and −2 ln 2 − |z| + 2 log(1 + t(z/2)) for the logistic, stable however large |z| is. The sums
     /// are in double precision, in a fixed order.
+    #[inline(always)]
     pub fn log_density_and_score<T: Scalar>(self, z: &[T], score: &mut [T]) -> f64 {
         let length = z.len().min(score.len());
         let (Some(z), Some(score)) = (z.get(..length), score.get_mut(..length)) else {

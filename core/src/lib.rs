@@ -1,4 +1,33 @@
-//! Log-determinants without determinants.
+//! Log-determinants, and training of invertible networks, without computing determinants.
+//!
+//! Two methods over one small set of primitives:
+//! - **Residual Flows** (Chen et al. 2019): unbiased log det(I + J) and its gradient from
+//!   vector-Jacobian products, by a power series, random probes and Russian roulette;
+//! - **the relative gradient** (Gresele et al. 2020): exact maximum-likelihood training of layers
+//!   with unconstrained square weights, at the cost of backpropagation.
+//!
+//! The crate is `no_std`, needs no allocator, and cannot panic with the [reference backend](mod@reference).
+//!
+//! # Levels
+//!
+//! 1. *A number with an error bar*: `log_det`, `log_det_to_tolerance` (feature `alloc`), or
+//!    [`LogDet::estimate`] with buffers of the caller's, on an [`Operator`] made of two
+//!    [`Closures`] or a [`Matrix`].
+//! 2. *Training*: [`LogDet::value_and_gradient`] with a [`RouletteSchedule`] and a
+//!    [`TraceEstimator`], its variant with the exact first trace [`ExactFirst`], and
+//!    [`RelativeGradient`] with its guarded steps. Nets and flows are in `detfree-flows`.
+//! 3. *A device or a model of your own*: [`Backend`] with [`DenseBackend`] and [`FlowBackend`];
+//!    [`Operator`], [`BilinearGradient`] and [`FirstTrace`].
+//!
+//! # What is promised
+//!
+//! Probe signs ([`Key`]) and the reference backend give the same bits on every host; normals agree
+//! to a few units in the last place. The memory of a series does not grow with its terms. Entry
+//! points check shapes once and return [`Error`]; primitives return the backend's own error.
+//!
+//! # Features
+//!
+//! `alloc`: `Vec` storage for the reference backend, [`Allocate`], and the functions of level 1.
 #![no_std]
 #![forbid(unsafe_code)]
 

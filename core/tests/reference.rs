@@ -1,7 +1,5 @@
 //! The reference backend against naive loops: it is the specification of all others.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use detfree_core::reference::{Arrays, Heap, Slices};
 use detfree_core::{
     Activation, Adam, Allocate, Backend, BaseDensity, Dense, DenseBackend, Fill, FlowBackend, Key,

@@ -1,1 +1,105 @@
-//! Placeholder.
+//! The fast CPU backend of `detfree`: products through [faer], elementwise passes with the widest
+//! vectors of the CPU it runs on, shards on threads.
+//!
+//! Batches are those of the reference backend on the heap, [`detfree_core::reference::Heap`].
+//! Fills, elementwise passes and the sums of rows give its bits; products and factorisations add in
+//! another order and agree with it to rounding. Everything is bit-reproducible from run to run on
+//! one machine with one number of threads. Products and passes on the caller's thread allocate
+//! nothing, but for faer's packing memory at the first large product of a thread.
+//!
+//! ```
+//! use detfree_core::{Allocate, Backend, DenseBackend, Fill, Op, Shape, Store};
+//! let b = detfree_faer::Faer::<f32>::sequential();
+//! let (mut w, mut x) = (b.batch(Shape::new(2, 3))?, b.batch(Shape::new(1, 3))?);
+//! let mut y = b.batch(Shape::new(1, 2))?;
+//! b.upload(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut w)?;
+//! b.fill(Fill::Constant(1.0), &mut x)?;
+//! b.apply(0..1, &w, Op::Plain, &x, Store::Set, &mut y)?;
+//! assert_eq!(y.as_slice(), [6.0, 15.0]);
+//! # Ok::<(), core::convert::Infallible>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod dense_backend;
+mod factorise;
+mod flow_backend;
+mod host;
+mod loops;
+mod product;
+mod rows;
+mod threads;
+
+use core::convert::Infallible;
+use core::marker::PhantomData;
+
+use detfree_core::{Allocate, Dense, Scalar, Shape};
+use faer::traits::ComplexField;
+use pulp::Arch;
+
+use threads::Threads;
+pub use threads::ThreadsError;
+
+/// Computes on the CPU in `f32` or `f64`, on one thread or several.
+///
+/// With more than one thread the shards of [`each_shard`](detfree_core::Backend::each_shard) run
+/// in parallel, each on sequential arithmetic. Outside shards, a product of at least 2²⁰
+/// multiply-adds is cut into one block per thread; smaller ones lose more to waking a thread than
+/// they gain, and so do factorisations.
+///
+/// ```
+/// use detfree_core::Backend;
+/// let b = detfree_faer::Faer::<f64>::new(2)?;
+/// let mut shards = [1.0, 2.0, 3.0];
+/// let Ok(()) = b.each_shard(&mut shards, |_, x| {
+///     *x *= *x;
+///     Ok(())
+/// });
+/// assert_eq!(shards, [1.0, 4.0, 9.0]);
+/// # Ok::<(), detfree_faer::ThreadsError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Faer<T> {
+    threads: Threads,
+    arch: Arch,
+    scalar: PhantomData<fn() -> T>,
+}
+
+impl<T: Scalar + ComplexField> Faer<T> {
+    /// A backend on `threads` threads of its own, or on the caller's where that is 1.
+    ///
+    /// # Errors
+    /// [`ThreadsError`] where `threads` is 0 or the system refuses to start so many.
+    pub fn new(threads: usize) -> Result<Self, ThreadsError> {
+        Ok(Self::on(Threads::start(threads)?))
+    }
+
+    /// A backend on the caller's thread.
+    #[must_use]
+    pub fn sequential() -> Self {
+        Self::on(Threads::caller())
+    }
+
+    /// How many shards run at the same time.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    fn on(threads: Threads) -> Self {
+        Self {
+            threads,
+            arch: Arch::new(),
+            scalar: PhantomData,
+        }
+    }
+}
+
+impl<T: Scalar + ComplexField> Allocate for Faer<T> {
+    fn batch(&self, shape: Shape) -> Result<Dense<Vec<T>>, Infallible> {
+        Ok(Dense::on_heap(shape))
+    }
+
+    fn rows(&self, rows: usize) -> Result<Dense<Vec<f64>>, Infallible> {
+        Ok(Dense::on_heap(Shape::new(rows, 1)))
+    }
+}

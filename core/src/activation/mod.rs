@@ -122,19 +122,34 @@ impl Activation {
     }
 
     /// z = σ(x), d1 = σ'(x), d2 = σ''(x), entry by entry.
+    // Inlined, as all passes here, so that a caller's instruction set is used.
+    #[inline(always)]
     pub fn jets<T: Scalar>(self, x: &[T], z: &mut [T], d1: &mut [T], d2: &mut [T]) {
         self.each(x, z, d1, d2, |_, second| second);
     }
 
-    /// z = σ(y), d1 = σ'(y), score = σ''(y)/σ'(y); returns Σⱼ log|σ'(yⱼ)|.
+    /// z = σ(y), d1 = σ'(y), score = σ''(y)/σ'(y), entry by entry.
     ///
-    /// `score` is ∂ log σ'/∂y (Gresele et al. 2020, eq. 19). The sum is a product of the entries of
-    /// d1 in double precision, in a fixed order. The same formulas serve what is no bijection:
-    /// where σ' = 0 the sum is −∞ and the score infinite or NaN.
+    /// `score` is ∂ log σ'/∂y (Gresele et al. 2020, eq. 19): infinite or NaN where σ' = 0.
+    #[inline(always)]
+    pub fn scores<T: Scalar>(self, y: &[T], z: &mut [T], d1: &mut [T], score: &mut [T]) {
+        self.each(y, z, d1, score, |first, second| second / first);
+    }
+
+    /// Σⱼ log|σ'(yⱼ)| from the slopes that [`Self::scores`] gives: the logarithm of a product in
+    /// double precision, in a fixed order; −∞ where a slope is 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn log_slopes<T: Scalar>(d1: &[T]) -> f64 {
+        lanes::sum_ln_abs(d1, T::to_f64)
+    }
+
+    /// One row of a flow: [`Self::scores`], and the sum of [`Self::log_slopes`].
+    #[inline(always)]
     pub fn bijection<T: Scalar>(self, y: &[T], z: &mut [T], d1: &mut [T], score: &mut [T]) -> f64 {
         let length = y.len().min(z.len()).min(d1.len()).min(score.len());
-        self.each(y, z, d1, score, |first, second| second / first);
-        lanes::sum_ln_abs(d1.get(..length).unwrap_or_default(), T::to_f64)
+        self.scores(y, z, d1, score);
+        Self::log_slopes(d1.get(..length).unwrap_or_default())
     }
 
     /// x with σ(x) = z: |x̂ − x| ≤ 4ε max(|x|, |z|/σ'(x)), by safeguarded Newton steps in double

@@ -31,7 +31,7 @@ impl Elementary for f64 {
 
     #[inline(always)]
     fn sqrt(self) -> Self {
-        libm::sqrt(self)
+        num_traits::Float::sqrt(self)
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ const LANES: usize = 8;
 const FACTORS: usize = 8;
 
 /// Σⱼ f(xⱼ)
+#[inline(always)]
 pub(crate) fn sum<T: Copy>(x: &[T], f: impl Fn(T) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
     let mut add = |values: &[T]| {
@@ -26,6 +27,7 @@ pub(crate) fn sum<T: Copy>(x: &[T], f: impl Fn(T) -> f64) -> f64 {
 /// slice, and an error of ε/2 a factor.
 ///
 /// A zero gives −∞, an infinity ∞, NaN (or both) NaN.
+#[inline(always)]
 pub(crate) fn sum_ln_abs<T: Copy>(x: &[T], f: impl Fn(T) -> f64) -> f64 {
     let (mut products, mut exponents) = ([1.0; LANES], [0; LANES]);
     for block in x.chunks(LANES * FACTORS) {

@@ -31,7 +31,7 @@ impl Elementary for f32 {
 
     #[inline(always)]
     fn sqrt(self) -> Self {
-        libm::sqrtf(self)
+        num_traits::Float::sqrt(self)
     }
 
     #[inline(always)]

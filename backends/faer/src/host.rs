@@ -1,0 +1,112 @@
+//! Fills, copies and the passes that every series needs.
+
+use core::convert::Infallible;
+use core::ops::Range;
+
+use detfree_core::reference::Heap;
+use detfree_core::{Backend, Dense, Fill, Scalar, Shape};
+use faer::traits::ComplexField;
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+
+use crate::rows::{each_mut, span, span_mut};
+use crate::threads::Threads;
+use crate::{Faer, loops};
+
+impl<T: Scalar + ComplexField> Backend for Faer<T> {
+    type Scalar = T;
+    type Batch = Dense<Vec<T>>;
+    type Rows = Dense<Vec<f64>>;
+    type Error = Infallible;
+
+    fn shape(&self, x: &Dense<Vec<T>>) -> Shape {
+        x.shape()
+    }
+
+    fn row_count(&self, rows: &Dense<Vec<f64>>) -> usize {
+        rows.shape().rows
+    }
+
+    fn fill(&self, what: Fill, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+        Heap::new().fill(what, x)
+    }
+
+    fn copy(&self, x: &Dense<Vec<T>>, y: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+        Heap::new().copy(x, y)
+    }
+
+    fn axpy(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        x: &Dense<Vec<T>>,
+        y: &mut Dense<Vec<T>>,
+    ) -> Result<(), Infallible> {
+        let (a, x, y) = (T::from_f64(a), span(x, rows.clone()), span_mut(y, rows));
+        self.arch.dispatch(
+            #[inline(always)]
+            || loops::axpy(a, x, y),
+        );
+        Ok(())
+    }
+
+    fn dot_rows(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        x: &Dense<Vec<T>>,
+        y: &Dense<Vec<T>>,
+        out: &mut Dense<Vec<f64>>,
+    ) -> Result<(), Infallible> {
+        // Two vectors of doubles already keep up with the loads.
+        Heap::new().dot_rows(rows, a, x, y, out)
+    }
+
+    fn scale_rows(&self, c: &Dense<Vec<f64>>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+        let pairs = c.as_slice().iter().zip(each_mut(x));
+        self.arch.dispatch(
+            #[inline(always)]
+            || {
+                for (&c, x) in pairs {
+                    loops::scale(T::from_f64(c), x);
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn fill_rows(&self, a: f64, out: &mut Dense<Vec<f64>>) -> Result<(), Infallible> {
+        Heap::<T>::new().fill_rows(a, out)
+    }
+
+    fn upload(&self, host: &[T], x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+        Heap::new().upload(host, x)
+    }
+
+    fn download(&self, x: &Dense<Vec<T>>, host: &mut [T]) -> Result<(), Infallible> {
+        Heap::new().download(x, host)
+    }
+
+    fn upload_rows(&self, host: &[f64], out: &mut Dense<Vec<f64>>) -> Result<(), Infallible> {
+        Heap::<T>::new().upload_rows(host, out)
+    }
+
+    fn download_rows(&self, rows: &Dense<Vec<f64>>, host: &mut [f64]) -> Result<(), Infallible> {
+        Heap::<T>::new().download_rows(rows, host)
+    }
+
+    fn each_shard<S: Send>(
+        &self,
+        shards: &mut [S],
+        work: impl Fn(&Self, &mut S) -> Result<(), Infallible> + Sync,
+    ) -> Result<(), Infallible> {
+        let sequential = Self::on(Threads::caller());
+        let run = |shard: &mut S| {
+            let Ok(()) = work(&sequential, shard);
+        };
+        match self.threads.pool() {
+            None => shards.iter_mut().for_each(run),
+            Some(pool) => pool.install(|| shards.par_iter_mut().for_each(run)),
+        }
+        Ok(())
+    }
+}

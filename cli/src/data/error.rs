@@ -1,0 +1,115 @@
+use std::fmt;
+
+use detfree::flows::toy::Toy;
+use thiserror::Error;
+
+/// What is wrong with which data, in one line.
+#[derive(Debug, Error)]
+#[error("{origin}: {problem}")]
+pub(crate) struct DataError {
+    origin: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Error)]
+pub(super) enum Problem {
+    #[error("no such file")]
+    Missing,
+    #[error("is a directory, expected a file")]
+    Directory,
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    #[error("the gzip stream is truncated or damaged ({0})")]
+    Gzip(std::io::Error),
+    #[error("is empty, expected rows of numbers")]
+    Empty,
+    #[error("has a header but no rows")]
+    HeaderOnly,
+    #[error("is neither a table in UTF-8 text (CSV) nor .npy nor IDX")]
+    Unrecognised,
+    #[error("the {0} header is truncated or damaged")]
+    Header(&'static str),
+    #[error("numbers of type {0} are not supported, expected f4, f8, integers or booleans")]
+    NumberType(String),
+    #[error(
+        "is truncated or damaged: shape {shape:?} takes {expected} bytes, but {found} follow the header"
+    )]
+    Length {
+        shape: Vec<usize>,
+        expected: usize,
+        found: usize,
+    },
+    #[error("{place}: expected {expected} cells as on the first line, found {found}")]
+    Ragged {
+        place: Place,
+        found: usize,
+        expected: usize,
+    },
+    #[error("{place}, column {column}: the cell is empty; fill in or remove missing values")]
+    EmptyCell { place: Place, column: String },
+    #[error("{place}, column {column}: {text} is not a number")]
+    Text {
+        place: Place,
+        column: String,
+        text: String,
+    },
+    #[error("{place}: cells are separated by spaces, expected commas, semicolons or tabs")]
+    Spaces { place: Place },
+    #[error("{place}, column {column}: {value} is not a finite number; remove or replace it")]
+    NotFinite {
+        place: Place,
+        column: String,
+        value: f64,
+    },
+    #[error("too few rows: expected at least {needed} (columns + 2), found {rows}")]
+    TooFewRows { rows: usize, needed: usize },
+    #[error(
+        "has no spread among its training rows in {names}: remove constant columns (whole numbers \
+         may stay with --dequantize)"
+    )]
+    Constant { names: String },
+    #[error("expected {expected} columns as in {whose}, found {found}")]
+    Columns {
+        found: usize,
+        expected: usize,
+        whose: String,
+    },
+    #[error("there is no such toy, expected one of {}", Toy::ALL.map(Toy::name).join(", "))]
+    UnknownToy,
+}
+
+impl Problem {
+    pub(super) fn of(self, origin: &str) -> DataError {
+        DataError {
+            origin: origin.to_owned(),
+            problem: self,
+        }
+    }
+}
+
+/// Where a cell is, counted from 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// A line of a text file, its header and empty lines included.
+    Line(usize),
+    /// A row of a binary array.
+    Row(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Row(number) => write!(f, "row {number}"),
+        }
+    }
+}
+
+/// Text from a file, made fit for a message: in quotes, on one line, and short.
+pub(super) fn quote(text: &str) -> String {
+    const SHOWN: usize = 30;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

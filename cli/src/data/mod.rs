@@ -1,0 +1,19 @@
+//! Numeric tables: read from files or drawn from a toy distribution, split, dequantised.
+
+mod array;
+mod csv;
+mod dequantize;
+mod error;
+mod idx;
+mod npy;
+mod read;
+mod split;
+mod table;
+mod toy;
+
+pub(crate) use dequantize::{Noise, integer_columns, integer_warning};
+pub(crate) use error::DataError;
+pub(crate) use read::read;
+pub(crate) use split::Parts;
+pub(crate) use table::{Format, Table};
+pub(crate) use toy::toy_pair;

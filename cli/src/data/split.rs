@@ -1,0 +1,198 @@
+use detfree::Key;
+
+use super::Table;
+use super::error::{DataError, Problem};
+
+/// A table's rows in random order: eight tenths to train on, a tenth each to validate
+/// and to hold out. A tenth is rounded down, but is one row at least.
+///
+/// With a test table, that one is held out, and nine tenths of the data train.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    /// Row numbers of `data`.
+    pub(crate) train: Vec<usize>,
+    /// Row numbers of `data`.
+    pub(crate) validation: Vec<usize>,
+    /// Row numbers of the test table where there is one, of `data` otherwise.
+    pub(crate) held_out: Vec<usize>,
+    pub(crate) data: Table,
+    pub(crate) test: Option<Table>,
+}
+
+impl Parts {
+    /// Splits `data`. To the columns `noisy` the caller will add noise, so they may be constant.
+    ///
+    /// # Errors
+    ///
+    /// Fewer rows than columns + 2; a column that has one value in every training row; a test
+    /// table of other width.
+    pub(crate) fn new(
+        data: Table,
+        test: Option<Table>,
+        noisy: &[usize],
+        key: Key,
+    ) -> Result<Self, DataError> {
+        if let Some(test) = &test {
+            test.expect_columns(data.dim(), data.origin())?;
+        }
+        let (rows, needed) = (data.rows(), data.dim() + 2);
+        if rows < needed {
+            return Err(Problem::TooFewRows { rows, needed }.of(data.origin()));
+        }
+        let mut train = permutation(rows, key);
+        let tenth = (rows / 10).max(1);
+        let held_out = match &test {
+            Some(test) => (0..test.rows()).collect(),
+            None => train.split_off(train.len() - tenth),
+        };
+        let validation = train.split_off(train.len() - tenth);
+        let constant = constant_columns(&data, &train, noisy);
+        if !constant.is_empty() {
+            let names = data.quoted_names(&constant);
+            return Err(Problem::Constant { names }.of(data.origin()));
+        }
+        Ok(Self {
+            train,
+            validation,
+            held_out,
+            data,
+            test,
+        })
+    }
+
+    /// The table that `held_out` counts the rows of.
+    pub(crate) fn held_out_table(&self) -> &Table {
+        self.test.as_ref().unwrap_or(&self.data)
+    }
+}
+
+/// 0..rows shuffled (Fisher and Yates), each order equally likely.
+fn permutation(rows: usize, key: Key) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    for last in (1..rows).rev() {
+        order.swap(last, key.below(last as u64, last + 1));
+    }
+    order
+}
+
+fn constant_columns(data: &Table, train: &[usize], noisy: &[usize]) -> Vec<usize> {
+    let constant = |&c: &usize| {
+        let mut column = train.iter().map(|&row| data.row(row)[c]);
+        let first = column.next();
+        !noisy.contains(&c) && column.all(|value| Some(value) == first)
+    };
+    (0..data.dim()).filter(constant).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::*;
+
+    /// Columns r, r², … of the row number r.
+    fn table(origin: &str, dim: usize, rows: usize) -> Table {
+        let names = (0..dim).map(|c| format!("c{c}")).collect();
+        let value = |i: usize| ((i / dim) as f64).powi((i % dim + 1) as i32);
+        let values = (0..rows * dim).map(value).collect();
+        Table::new(origin.to_owned(), Format::Csv, (names, values))
+    }
+
+    fn sorted(lists: &[&[usize]]) -> Vec<usize> {
+        let mut all = lists.concat();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn every_row_is_in_exactly_one_part() {
+        let key = Key::new(1);
+        for (rows, tenth) in [(4, 1), (5, 1), (19, 1), (20, 2), (99, 9), (1000, 100)] {
+            let parts = Parts::new(table("d", 2, rows), None, &[], key).unwrap();
+            assert_eq!(parts.validation.len(), tenth);
+            assert_eq!(parts.held_out.len(), tenth);
+            assert_eq!(parts.held_out_table(), &parts.data);
+            let all = sorted(&[&parts.train, &parts.validation, &parts.held_out]);
+            assert!(all.into_iter().eq(0..rows));
+
+            let test = table("t", 2, 7);
+            let parts = Parts::new(table("d", 2, rows), Some(test.clone()), &[], key).unwrap();
+            assert_eq!(parts.validation.len(), tenth);
+            assert!(parts.held_out.iter().copied().eq(0..7));
+            assert_eq!(parts.held_out_table(), &test);
+            assert!(
+                sorted(&[&parts.train, &parts.validation])
+                    .into_iter()
+                    .eq(0..rows)
+            );
+        }
+    }
+
+    #[test]
+    fn the_key_decides_the_order() {
+        let train = |bits| {
+            Parts::new(table("d", 2, 50), None, &[], Key::new(bits))
+                .unwrap()
+                .train
+        };
+        assert_eq!(train(3), train(3));
+        assert_ne!(train(3), train(4));
+        assert_ne!(train(3), sorted(&[&train(3)]));
+    }
+
+    /// All 24 orders of four rows, 200 expected of each: χ² with 23 degrees of freedom is above
+    /// 56.6 with probability 1e-4; shuffling by swaps with any row, a common slip, gives 200.
+    #[test]
+    fn every_order_is_equally_likely() {
+        let mut counts = std::collections::HashMap::<_, f64>::new();
+        for seed in 0..4800 {
+            *counts.entry(permutation(4, Key::new(seed))).or_default() += 1.0;
+        }
+        assert_eq!(counts.len(), 24);
+        let chi2: f64 = counts.values().map(|c| (c - 200.0).powi(2) / 200.0).sum();
+        assert!(chi2 < 56.6, "{chi2}");
+    }
+
+    #[test]
+    fn tables_that_cannot_be_split() {
+        let error = |data: Table, test, noisy: &[usize]| {
+            Parts::new(data, test, noisy, Key::new(1))
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            error(table("d.csv", 3, 4), None, &[]),
+            "d.csv: too few rows: expected at least 5 (columns + 2), found 4"
+        );
+        assert!(Parts::new(table("d.csv", 3, 5), None, &[], Key::new(1)).is_ok());
+        assert_eq!(
+            error(table("d.csv", 3, 9), Some(table("t.csv", 2, 9)), &[]),
+            "t.csv: expected 3 columns as in d.csv, found 2"
+        );
+    }
+
+    #[test]
+    fn constant_columns_are_named_unless_they_get_noise() {
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let values = (0..20).flat_map(|row| [7.0, f64::from(row), 0.5]).collect();
+        let data = Table::new("d.csv".to_owned(), Format::Csv, (names, values));
+        let split = |noisy: &[usize]| Parts::new(data.clone(), None, noisy, Key::new(1));
+        for (noisy, named) in [([].as_slice(), "\"a\", \"c\""), (&[0, 1], "\"c\"")] {
+            assert_eq!(
+                split(noisy).unwrap_err().to_string(),
+                format!(
+                    "d.csv: has no spread among its training rows in {named}: remove constant \
+                     columns (whole numbers may stay with --dequantize)"
+                )
+            );
+        }
+        assert!(split(&[0, 2]).is_ok());
+
+        // A column that varies in one row only is constant where that row is not trained on.
+        let key = Key::new(1);
+        let odd = permutation(20, key)[19];
+        let names = vec!["a".to_owned()];
+        let values = (0..20).map(|row| f64::from(row == odd)).collect();
+        let data = Table::new("d.csv".to_owned(), Format::Csv, (names, values));
+        assert!(Parts::new(data, None, &[], key).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! `detfree fit`
+
+mod report;
+mod train;
+
+use std::path::Path;
+
+use detfree::faer::Faer;
+use detfree::flows::Model;
+use detfree::{Allocate, FlowBackend, Key};
+
+use crate::args::{Fit, Precision};
+use crate::data::{self, Format, Noise, Parts, Table};
+use crate::failure::Failure;
+use crate::gaussian::Gaussian;
+use crate::model_file::Output;
+use crate::plot::Picture;
+use crate::score::{log_likelihood, noisy_rows};
+use crate::{backend, plot, sample};
+use report::{Comparison, Report};
+use train::Trained;
+
+/// What the seed is for, apart from the model's own noise.
+const SPLIT: u64 = 0;
+const TRAINING: u64 = 1;
+const TOY: u64 = 2;
+const PICTURE: u64 = 3;
+
+/// The most rows that a picture shows.
+const SHOWN: usize = 4_000;
+
+pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
+    // Outputs are probed before the work whose results they are to hold.
+    let out = Output::probe(&options.out)?;
+    let plot = options.plot.as_deref().map(Output::probe).transpose()?;
+    let threads = options
+        .threads
+        .map_or_else(backend::processors, |threads| threads as usize);
+    match options.precision {
+        Precision::F32 => fit(&Faer::<f32>::new(threads)?, options, &out, plot.as_ref()),
+        Precision::F64 => fit(&Faer::<f64>::new(threads)?, options, &out, plot.as_ref()),
+    }
+}
+
+fn fit<B>(b: &B, options: &Fit, out: &Output, plot: Option<&Output>) -> Result<(), Failure>
+where
+    B: FlowBackend + Allocate,
+    B::Error: std::fmt::Display,
+{
+    let key = Key::new(options.seed);
+    let (data, test) = load(options, key)?;
+    let whole = data::integer_columns(&data);
+    let dequantize = options.dequantize || data.format() == Format::Idx;
+    if !dequantize && !whole.is_empty() {
+        eprintln!("detfree: warning: {}", data::integer_warning(&data, &whole));
+    }
+    let noise = Noise::new(options.seed, if dequantize { whole } else { Vec::new() });
+    let parts = Parts::new(data, test, noise.columns(), key.fold_in(SPLIT))?;
+
+    let trained = train::train(b, options, &parts, &noise, key.fold_in(TRAINING))?;
+    out.write(&trained.model.to_bytes().map_err(|reason| Failure::Model {
+        path: out.path().to_owned(),
+        reason,
+    })?)?;
+
+    let comparison = compare(b, &trained, &parts, &noise)?;
+    if let Some(plot) = plot {
+        plot.write(&picture(
+            b,
+            &trained.model,
+            &parts,
+            &noise,
+            &comparison,
+            key,
+        )?)?;
+    }
+    Report::new(options, &trained, &parts, &comparison, out.path()).print(options.json)
+}
+
+/// The data, and the table to hold out where there is one.
+fn load(options: &Fit, key: Key) -> Result<(Table, Option<Table>), Failure> {
+    let test = options.test.as_deref().map(data::read).transpose()?;
+    if let Some(name) = options.data.strip_prefix("toy:") {
+        let (data, fresh) = data::toy_pair(name, options.rows as usize, key.fold_in(TOY))?;
+        return Ok((data, test.or(Some(fresh))));
+    }
+    Ok((data::read(Path::new(&options.data))?, test))
+}
+
+/// Held-out and overall figures of the model, beside the Gaussian's.
+fn compare<B>(b: &B, trained: &Trained, parts: &Parts, noise: &Noise) -> Result<Comparison, Failure>
+where
+    B: FlowBackend + Allocate,
+    B::Error: std::fmt::Display,
+{
+    let dim = parts.data.dim();
+    let chosen = |rows: &[f64], numbers: &[usize]| -> Vec<f64> {
+        let rows = numbers.iter().map(|&n| &rows[n * dim..(n + 1) * dim]);
+        rows.flatten().copied().collect()
+    };
+    let all = noisy_rows(&parts.data, noise);
+    let held_out = chosen(&noisy_rows(parts.held_out_table(), noise), &parts.held_out);
+    let gaussian = Gaussian::fit(&chosen(&all, &parts.train), dim);
+    Ok(Comparison {
+        gaussian: gaussian.map(|gaussian| gaussian.log_density(&held_out)),
+        held_out: log_likelihood(b, &trained.model, &held_out)?,
+        all: log_likelihood(b, &trained.model, &all)?,
+    })
+}
+
+fn picture<B>(
+    b: &B,
+    model: &Model,
+    parts: &Parts,
+    noise: &Noise,
+    comparison: &Comparison,
+    key: Key,
+) -> Result<Vec<u8>, Failure>
+where
+    B: FlowBackend + Allocate,
+    B::Error: std::fmt::Display,
+{
+    let dim = model.dim();
+    let count = parts.data.rows().min(SHOWN);
+    let samples = sample::draw(b, model, key.fold_in(PICTURE), 0, count as u64)?;
+    // In one and two dimensions data is shown where the density sees it, with its noise.
+    let noisy = (dim <= 2).then(|| noisy_rows(&parts.data, noise));
+    let picture = Picture {
+        model: &format!("relative-gradient flow, {} layers", model.layers.len()),
+        names: &model.columns,
+        data: noisy.as_deref().unwrap_or(parts.data.values()),
+        samples: &samples,
+        log_likelihood: &comparison.held_out,
+        gaussian: comparison.gaussian.as_deref().unwrap_or_default(),
+        source: parts.data.origin(),
+    };
+    plot::draw(&picture, |points| log_likelihood(b, model, points))
+}

@@ -1,0 +1,144 @@
+//! What `fit` says of its result.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::args::Fit;
+use crate::data::Parts;
+use crate::failure::Failure;
+use crate::fit::train::Trained;
+
+/// Log-likelihoods per row, in nats in the data's own units.
+pub(crate) struct Comparison {
+    pub(crate) held_out: Vec<f64>,
+    /// Of every row of the data file.
+    pub(crate) all: Vec<f64>,
+    /// Of the held-out rows; `None` where no Gaussian fits the training rows.
+    pub(crate) gaussian: Option<Vec<f64>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Report {
+    held_out_log_likelihood: f64,
+    standard_error: Option<f64>,
+    gaussian_log_likelihood: Option<f64>,
+    all_rows_log_likelihood: f64,
+    rows_train: usize,
+    rows_validation: usize,
+    rows_held_out: usize,
+    dim: usize,
+    layers: usize,
+    epochs: u32,
+    best_epoch: u32,
+    seconds: f64,
+    seed: u64,
+    stopped_by: &'static str,
+    model_path: String,
+    plot_path: Option<String>,
+    #[serde(skip)]
+    source: String,
+    #[serde(skip)]
+    dequantized: usize,
+}
+
+impl Report {
+    pub(crate) fn new(
+        options: &Fit,
+        trained: &Trained,
+        parts: &Parts,
+        comparison: &Comparison,
+        model_path: &Path,
+    ) -> Self {
+        let display = |path: &Path| path.display().to_string();
+        Self {
+            held_out_log_likelihood: mean(&comparison.held_out),
+            standard_error: standard_error(&comparison.held_out),
+            gaussian_log_likelihood: comparison.gaussian.as_deref().map(mean),
+            all_rows_log_likelihood: mean(&comparison.all),
+            rows_train: parts.train.len(),
+            rows_validation: parts.validation.len(),
+            rows_held_out: parts.held_out.len(),
+            dim: parts.data.dim(),
+            layers: trained.model.layers.len(),
+            epochs: trained.epochs,
+            best_epoch: trained.best_epoch,
+            seconds: trained.time.as_secs_f64(),
+            seed: options.seed,
+            stopped_by: trained.stopped_by,
+            model_path: display(model_path),
+            plot_path: options.plot.as_deref().map(display),
+            source: parts.data.origin().to_owned(),
+            dequantized: trained.model.dequantized.len(),
+        }
+    }
+
+    pub(crate) fn print(&self, json: bool) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        if json {
+            let line = serde_json::to_string(self).map_err(std::io::Error::from)?;
+            writeln!(out, "{line}")?;
+            return Ok(());
+        }
+        let dequantized = match self.dequantized {
+            0 => String::new(),
+            n => format!(", {n} dequantised"),
+        };
+        let (dim, layers, best) = (self.dim, self.layers, self.best_epoch);
+        writeln!(
+            out,
+            "data       {}: {dim} columns{dequantized}",
+            self.source
+        )?;
+        writeln!(
+            out,
+            "rows       {} to train, {} to validate, {} held out",
+            self.rows_train, self.rows_validation, self.rows_held_out
+        )?;
+        writeln!(
+            out,
+            "training   {layers} layers, {} epochs in {:.1} s, stopped by {}; best epoch {best}",
+            self.epochs, self.seconds, self.stopped_by
+        )?;
+        writeln!(out)?;
+        writeln!(out, "held-out log-likelihood, nats per row")?;
+        let error = self
+            .standard_error
+            .map_or_else(String::new, |error| format!(" ± {error:.3}"));
+        writeln!(
+            out,
+            "  model    {:>10.3}{error}",
+            self.held_out_log_likelihood
+        )?;
+        match self.gaussian_log_likelihood {
+            Some(gaussian) => writeln!(
+                out,
+                "  Gaussian {gaussian:>10.3}   (full covariance, same training rows)\n  gain     {:>+10.3}",
+                self.held_out_log_likelihood - gaussian
+            )?,
+            None => writeln!(
+                out,
+                "  Gaussian        none: the training rows' covariance is singular"
+            )?,
+        }
+        writeln!(out)?;
+        writeln!(out, "model      {}", self.model_path)?;
+        if let Some(path) = &self.plot_path {
+            writeln!(out, "picture    {path}")?;
+        }
+        Ok(())
+    }
+}
+
+fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len() as f64
+}
+
+/// s/√n; `None` of a single row.
+fn standard_error(figures: &[f64]) -> Option<f64> {
+    let count = figures.len() as f64;
+    let mean = mean(figures);
+    let squares: f64 = figures.iter().map(|x| (x - mean).powi(2)).sum();
+    (figures.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt())
+}

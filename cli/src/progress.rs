@@ -1,0 +1,60 @@
+//! What a person sees while a model trains: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use detfree::flows::EpochReport;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Time between two plain lines.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+pub(crate) enum Progress {
+    Silent,
+    Bar(ProgressBar),
+    Lines { epochs: u32, last: Option<Instant> },
+}
+
+impl Progress {
+    pub(crate) fn new(epochs: u32, silent: bool) -> Self {
+        if silent {
+            Self::Silent
+        } else if stderr().is_terminal() {
+            let bar = ProgressBar::new(u64::from(epochs));
+            let style = "epoch {pos}/{len} {wide_bar} {elapsed_precise} {msg}";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            Self::Bar(bar)
+        } else {
+            Self::Lines { epochs, last: None }
+        }
+    }
+
+    /// An epoch with its validation figures, in nats per row in the data's own units.
+    pub(crate) fn epoch(&mut self, report: &EpochReport, validation: f64, best: f64) {
+        match self {
+            Self::Silent => {}
+            Self::Bar(bar) => {
+                bar.set_position(u64::from(report.epoch));
+                bar.set_message(format!("validation {validation:.3} (best {best:.3}) nats"));
+            }
+            Self::Lines { epochs, last } => {
+                if last.is_none_or(|last| last.elapsed() >= INTERVAL) {
+                    let epoch = report.epoch;
+                    eprintln!(
+                        "epoch {epoch}/{epochs}: validation {validation:.3} (best {best:.3}) nats"
+                    );
+                    *last = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
