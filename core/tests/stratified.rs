@@ -6,8 +6,8 @@
 mod fixture;
 
 use detfree_core::{
-    Dense, Draw, Key, LogDet, Matrix, Operator, Probe, RouletteSchedule, Series, Terms,
-    TraceEstimator,
+    Dense, DenseBackend, Draw, Key, LogDet, Matrix, Op, Operator, Probe, RouletteSchedule, Series,
+    Terms, TraceEstimator,
 };
 use fixture::{Host, contraction, exact_log_det, rows, sign_vectors, workspace};
 
@@ -76,6 +76,53 @@ fn every_row_is_unbiased() {
             }
         }
     }
+}
+
+/// Per row, the same for the gradient's sum: with v fixed, E[s_r] = (I + Wᵀ)⁻¹ v.
+#[test]
+fn every_row_of_the_gradient_is_unbiased() {
+    let (dim, batch) = (2, 3);
+    let b = Host::new();
+    let w = contraction(dim, 0.4, 5);
+    let schedule = RouletteSchedule::geometric_unchecked(1, 0.6).unwrap();
+    let probe = [0.7, -1.3];
+    let mut expected = fixture::batch(1, dim, &probe);
+    let solved = b.solve(
+        &mut fixture::identity_plus(&w),
+        Op::Transposed,
+        &mut expected,
+    );
+    assert!(solved.unwrap());
+
+    let draws = enumerate(&schedule, batch);
+    let worst = |series: Series| {
+        let mut op = Matrix::new(&b, w.clone(), batch).unwrap();
+        let mut space = workspace(batch, dim);
+        let mut means = vec![0.0; batch * dim];
+        for &(probability, terms) in &draws {
+            for r in 0..batch {
+                space.probe_mut().row_mut(r).copy_from_slice(&probe);
+            }
+            series.sum(&b, &mut op, terms, &mut space).unwrap();
+            for (mean, s) in means.iter_mut().zip(space.sum().as_slice()) {
+                *mean += probability * s;
+            }
+        }
+        let expected = expected.as_slice().repeat(batch);
+        fixture::largest_difference(&means, &expected)
+    };
+    let right = Series {
+        schedule,
+        exact_first: false,
+    };
+    assert!(worst(right) < 512.0 * f64::EPSILON);
+    // Weights of another law than the one that was drawn from.
+    let wrong = Series {
+        schedule: RouletteSchedule::geometric_unchecked(1, 0.5).unwrap(),
+        exact_first: false,
+    };
+    let mismatch = worst(wrong);
+    assert!(mismatch > 1e-5, "{mismatch:e}");
 }
 
 /// Without the rotation, row 0 always has the longest series: its marginal is not uniform.

@@ -5,7 +5,10 @@
 
 mod fixture;
 
-use detfree_core::{BilinearGradient, Matrix, RouletteSchedule, Series, Terms};
+use detfree_core::{
+    BilinearGradient, Draw, Key, LogDet, Matrix, Probe, RouletteSchedule, Series, Terms,
+    TraceEstimator,
+};
 use fixture::{
     Batch, Host, batch, contraction, exact_gradient, exact_log_det, largest_difference, rows,
     sign_vectors, workspace,
@@ -173,6 +176,40 @@ fn wrong_estimators_are_caught() {
         (form, gradient)
     });
     assert!(value > far);
+}
+
+/// With row weights the gradient is Σ_r c_r (I+W)^{-T}: basis probes and a truncation below rounding
+/// make it exact. Weights that are left out fail the comparison.
+#[test]
+fn row_weights_reach_the_gradient() {
+    let b = Host::new();
+    let w = contraction(DIM, 0.4, 6);
+    let weights = [0.7, -1.3, 0.0, 2.1];
+    let exact = LogDet {
+        schedule: RouletteSchedule::truncated(120).unwrap(),
+        trace: TraceEstimator::new(Probe::Basis, 1),
+    };
+    let run = |weights: Option<&Batch>| {
+        let mut op = Matrix::new(&b, w.clone(), 4).unwrap();
+        let mut gradient = batch(DIM, DIM, &[0.0; DIM * DIM]);
+        let draw = Draw::new(Key::new(1));
+        exact
+            .gradient(
+                &b,
+                &mut op,
+                &draw,
+                weights,
+                &mut workspace(4, DIM),
+                &mut gradient,
+            )
+            .unwrap();
+        gradient.as_slice().to_vec()
+    };
+    let total: f64 = weights.iter().sum();
+    let expected: Vec<f64> = exact_gradient(&w).iter().map(|g| total * g).collect();
+    let weighted = largest_difference(&run(Some(&rows(&weights))), &expected);
+    assert!(weighted < TOLERANCE, "{weighted:e}");
+    assert!(largest_difference(&run(None), &expected) > 0.1);
 }
 
 /// A truncated series is biased, by its tail.

@@ -91,6 +91,30 @@ pub struct FitReport {
 ///
 /// The observer may end training after any step; the weights kept are still the best ones.
 ///
+/// ```
+/// use core::ops::ControlFlow;
+/// use detfree_core::{reference::Heap, Activation, BaseDensity, Key};
+/// use detfree_flows::relative::{Optimiser, RelativeFlow};
+/// use detfree_flows::{FitOptions, TrainingRows, fit};
+/// let b = Heap::<f64>::new();
+/// let rows: Vec<f64> = (0..400).map(|r| Key::new(7).normal(r, 0).powi(3)).collect();
+/// let (train, validation) = rows.split_at(300);
+/// let sigma = Activation::LeakySoftplus { alpha: 0.3 };
+/// let mut flow = RelativeFlow::random(&b, 1, 4, sigma, BaseDensity::Normal, Key::new(1)).unwrap();
+/// let training = TrainingRows { values: train.to_vec(), noise: vec![0.0] };
+/// let options = FitOptions {
+///     epochs: 20,
+///     batch: 50,
+///     learning_rate: 0.01,
+///     patience: 10,
+///     optimiser: Optimiser::Adam,
+///     key: Key::new(2),
+/// };
+/// let keep_on = |_| ControlFlow::Continue(());
+/// let report = fit(&b, &mut flow, &training, validation, &options, keep_on).unwrap();
+/// assert!(report.best > -10.0 && report.best_epoch <= report.epochs);
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] where rows do not fit the flow; the device's.
 pub fn fit<B: FlowBackend + Allocate>(

@@ -3,6 +3,15 @@
 use alloc::vec::Vec;
 
 /// x̂_j = (x_j − mean_j)/scale_j, with log|det ∂x̂/∂x| = −Σ_j log scale_j.
+///
+/// ```
+/// use detfree_flows::Standardisation;
+/// let rows = [[1.0, 10.0], [3.0, 30.0]];
+/// let standard = Standardisation::of(2, rows.iter().map(|row| &row[..])).unwrap();
+/// let mut row = [3.0, 10.0];
+/// standard.apply(&mut row);
+/// assert_eq!(row, [1.0, -1.0]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standardisation {
     /// Per column.

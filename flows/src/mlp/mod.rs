@@ -15,6 +15,18 @@ pub use tape::{MlpOperator, MlpTape};
 /// first weight or behind the last.
 ///
 /// Its Jacobian is J = W_L D_{L−1} W_{L−1} … D₁ W₁ with D_l = diag σ'(h_l).
+///
+/// ```
+/// use detfree_core::{reference::Heap, Activation, Allocate, Key, Operator, Shape};
+/// use detfree_flows::mlp::{Mlp, MlpTape};
+/// let b = Heap::<f64>::new();
+/// let net = Mlp::random(&b, &[3, 8, 3], Activation::Tanh, 0.5, Key::new(1)).unwrap();
+/// let shape = Shape::new(4, 3); // four rows
+/// let (x, mut g) = (b.batch(shape).unwrap(), b.batch(shape).unwrap());
+/// let mut tape = MlpTape::new(&b, &net, 4).unwrap();
+/// let operator = tape.linearise(&b, &net, &x, &mut g).unwrap();
+/// assert_eq!(operator.shape(&b), shape);
+/// ```
 #[derive(Debug)]
 pub struct Mlp<B: Backend> {
     pub(crate) layers: Vec<Affine<B::Batch>>,

@@ -23,6 +23,24 @@ pub enum Precision {
 /// A density of rows of a table: standardisation, then a relative-gradient flow.
 ///
 /// [`Model::to_bytes`] and [`Model::from_bytes`] are the model file, in the safetensors format.
+///
+/// ```
+/// use detfree_core::{Activation, Affine, BaseDensity};
+/// use detfree_flows::{Model, Precision, Standardisation};
+/// let model = Model {
+///     columns: vec!["x".into()],
+///     dequantized: vec![],
+///     seed: 0,
+///     precision: Precision::Double,
+///     standardisation: Standardisation { mean: vec![1.0], scale: vec![2.0] },
+///     activation: Activation::Identity,
+///     base: BaseDensity::Normal,
+///     layers: vec![Affine { weight: vec![1.5], bias: vec![0.0] }],
+/// };
+/// let bytes = model.to_bytes().unwrap();
+/// assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
+/// assert!(Model::from_bytes(&bytes[1..]).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// The names of the columns, in order; their number is the dimension.

@@ -22,6 +22,18 @@ pub use tape::FlowTape;
 /// log p(x) = log p₀(z_L) + Σ_l log|det W_l| + Σ_{l<L} Σ_j log σ'(y_lj)
 ///
 /// (Gresele et al. 2020, section 4). The weights are square and otherwise unconstrained.
+///
+/// ```
+/// use detfree_core::{reference::Heap, Activation, BaseDensity, Key};
+/// use detfree_flows::relative::{Evaluator, RelativeFlow};
+/// let b = Heap::<f64>::new();
+/// let sigma = Activation::LeakySoftplus { alpha: 0.3 };
+/// let flow = RelativeFlow::random(&b, 2, 3, sigma, BaseDensity::Normal, Key::new(1)).unwrap();
+/// let mut log_density = Vec::new();
+/// let mut evaluator = Evaluator::new(&b, &flow, 2).unwrap();
+/// evaluator.log_density(&b, &flow, &[0.5, -0.5, 9.0, 9.0], &mut log_density).unwrap();
+/// assert!(log_density[0] > log_density[1]);
+/// ```
 #[derive(Debug)]
 pub struct RelativeFlow<B: Backend> {
     pub(crate) layers: Vec<Affine<B::Batch>>,
