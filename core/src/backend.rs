@@ -150,6 +150,19 @@ pub trait Backend {
         out: &mut Self::Rows,
     ) -> Result<(), Self::Error>;
 
+    /// x_rj ← 0 where |x_rj| < [`Scalar::TINY`], for r in `rows`.
+    ///
+    /// A hint: a long series underflows, and hosts compute with subnormal numbers a hundred times
+    /// slower. The provided method does nothing, which is never wrong, and right for a device that
+    /// does not mind them.
+    ///
+    /// # Errors
+    /// The device's.
+    fn flush_tiny(&self, rows: Range<usize>, x: &mut Self::Batch) -> Result<(), Self::Error> {
+        let _ = (rows, x);
+        Ok(())
+    }
+
     /// x_r ← c_r x_r for every row.
     ///
     /// # Errors

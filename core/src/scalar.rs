@@ -25,6 +25,10 @@ pub trait Scalar:
     /// The distance from 1 to the next larger number.
     const EPSILON: f64;
 
+    /// A magnitude far below anything that matters and far above the subnormal numbers, whose
+    /// arithmetic is slow on many processors: products of smaller ones need not be computed.
+    const TINY: Self;
+
     /// The nearest representable number.
     fn from_f64(x: f64) -> Self;
 
@@ -34,6 +38,8 @@ pub trait Scalar:
 
 impl Scalar for f32 {
     const EPSILON: f64 = f32::EPSILON as f64;
+    // 2⁻¹⁰⁰
+    const TINY: Self = Self::from_bits((127 - 100) << 23);
 
     #[inline]
     fn from_f64(x: f64) -> Self {
@@ -48,6 +54,8 @@ impl Scalar for f32 {
 
 impl Scalar for f64 {
     const EPSILON: f64 = f64::EPSILON;
+    // 2⁻⁹⁰⁰
+    const TINY: Self = Self::from_bits((1023 - 900) << 52);
 
     #[inline]
     fn from_f64(x: f64) -> Self {

@@ -120,6 +120,7 @@ impl Series {
                 work.products += rows.len() as u64;
                 let from = if k == 1 { &*probe } else { &*power };
                 op.vjp(b, rows.clone(), from, next)?;
+                b.flush_tiny(rows.clone(), next)?;
                 if let Some(out) = &mut value
                     && !(self.exact_first && k == 1)
                 {

@@ -198,6 +198,33 @@ fn elementwise_passes_match_loops() {
     elementwise::<f64>();
 }
 
+/// Numbers below 2⁻¹⁰⁰ (2⁻⁹⁰⁰) become zero in the rows of the range; others, NaN among them, stay.
+#[test]
+fn tiny_numbers_are_flushed() {
+    fn check<T: Scalar>() {
+        let tiny = T::TINY;
+        let half = T::from_f64(0.5);
+        let row = [
+            tiny,
+            -tiny,
+            tiny * half,
+            -tiny * half,
+            T::one(),
+            T::from_f64(f64::NAN),
+        ];
+        let mut x = Dense::new(Shape::new(3, 6), [row; 3].concat()).unwrap();
+        Heap::<T>::new().flush_tiny(1..2, &mut x).unwrap();
+        let [zero, one] = [T::zero(), T::one()];
+        assert_eq!(x.row(1)[..5], [tiny, -tiny, zero, zero, one]);
+        assert!(x.row(1)[5].to_f64().is_nan());
+        assert_eq!((x.row(0)[2], x.row(2)[3]), (row[2], row[3]));
+    }
+    check::<f32>();
+    check::<f64>();
+    assert_eq!(f64::from(f32::TINY), 0.5_f64.powi(100));
+    assert_eq!(f64::TINY, 0.5_f64.powi(900));
+}
+
 #[test]
 fn fills_are_what_they_say() {
     let b = Heap::<f64>::new();

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 use core::ops::Range;
 
-use detfree_core::reference::Heap;
+use detfree_core::reference::{Heap, flush_tiny};
 use detfree_core::{Backend, Dense, Fill, Scalar, Shape};
 use faer::traits::ComplexField;
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
@@ -59,6 +59,15 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
     ) -> Result<(), Infallible> {
         // Two vectors of doubles already keep up with the loads.
         Heap::new().dot_rows(rows, a, x, y, out)
+    }
+
+    fn flush_tiny(&self, rows: Range<usize>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+        let x = span_mut(x, rows);
+        self.arch.dispatch(
+            #[inline(always)]
+            || flush_tiny(x),
+        );
+        Ok(())
     }
 
     fn scale_rows(&self, c: &Dense<Vec<f64>>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {

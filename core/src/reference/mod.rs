@@ -126,6 +126,13 @@ impl<S: Storage, R: Storage<Item = f64>> Backend for Reference<S, R> {
         Ok(())
     }
 
+    fn flush_tiny(&self, rows: Range<usize>, x: &mut Self::Batch) -> Result<(), Infallible> {
+        for x in x.rows_mut(rows) {
+            flush_tiny(x);
+        }
+        Ok(())
+    }
+
     fn scale_rows(&self, c: &Self::Rows, x: &mut Self::Batch) -> Result<(), Infallible> {
         let rows = x.shape().rows;
         for (&c, x) in c.as_slice().iter().zip(x.rows_mut(0..rows)) {
@@ -230,6 +237,19 @@ fn fill_signs<T: Scalar>(key: crate::Key, row: u64, scale: f64, out: &mut [T]) {
                 *x = signed[(word >> bit & 1) as usize];
             }
         }
+    }
+}
+
+/// The specification of [`Backend::flush_tiny`] that host backends share.
+#[inline(always)]
+pub fn flush_tiny<T: Scalar>(row: &mut [T]) {
+    for x in row {
+        // Written so that NaN stays.
+        *x = if *x < T::TINY && *x > -T::TINY {
+            T::zero()
+        } else {
+            *x
+        };
     }
 }
 
