@@ -51,11 +51,17 @@ where
     let (data, test) = load(options, key)?;
     let whole = data::integer_columns(&data);
     let dequantize = options.dequantize || data.format() == Format::Idx;
-    if !dequantize && !whole.is_empty() {
-        eprintln!("detfree: warning: {}", data::integer_warning(&data, &whole));
-    }
-    let noise = Noise::new(options.seed, if dequantize { whole } else { Vec::new() });
+    let (noisy, risky) = if dequantize {
+        (whole, Vec::new())
+    } else {
+        (Vec::new(), whole)
+    };
+    let noise = Noise::new(options.seed, noisy);
     let parts = Parts::new(data, test, noise.columns(), key.fold_in(SPLIT))?;
+    if !risky.is_empty() {
+        let warning = data::integer_warning(&parts.data, &risky);
+        eprintln!("detfree: warning: {warning}");
+    }
 
     let trained = train::train(b, options, &parts, &noise, key.fold_in(TRAINING))?;
     out.write(&trained.model.to_bytes().map_err(|reason| Failure::Model {
