@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Fit a density to a table, score rows with it, sample new ones: exact likelihoods, trained
 /// without computing determinants.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "detfree", version, arg_required_else_help = true)]
 pub(crate) struct Command {
     #[command(subcommand)]
     pub(crate) action: Action,
