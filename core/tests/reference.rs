@@ -440,6 +440,26 @@ fn flow_passes_go_row_by_row() {
     });
 }
 
+/// A broken contract gives unspecified numbers, never a panic: absurd ranges, and shapes whose size
+/// overflows, in a build that checks for overflow.
+#[test]
+fn absurd_ranges_and_shapes_do_not_panic() {
+    let b = Heap::<f64>::new();
+    let x = normals::<f64>(3, 4, 1);
+    for range in [usize::MAX - 1..usize::MAX, 2..usize::MAX, 9..12] {
+        let mut y = x.clone();
+        b.axpy(range.clone(), 1.0, &x, &mut y).unwrap();
+        b.flush_tiny(range.clone(), &mut y).unwrap();
+        b.hadamard(range, &x, &x, Store::Add, &mut y).unwrap();
+        assert_eq!(y.as_slice(), x.as_slice());
+    }
+    assert!(x.row(usize::MAX).is_empty());
+    let mut empty = Dense::<Vec<f64>>::on_heap(Shape::new(0, usize::MAX));
+    b.fill(Fill::Constant(1.0), &mut empty).unwrap();
+    b.axpy(0..1, 1.0, &x, &mut empty).unwrap();
+    assert!(empty.row(0).is_empty() && empty.as_slice().is_empty());
+}
+
 /// Arrays and slices give the bits of the heap, in storage that is larger than the batch.
 #[test]
 fn storages_agree() {

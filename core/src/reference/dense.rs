@@ -56,13 +56,13 @@ impl<S: Storage> Dense<S> {
 
     /// The elements, row after row.
     pub fn as_slice(&self) -> &[S::Item] {
-        let len = self.shape.rows * self.shape.dim;
+        let len = self.shape.rows.saturating_mul(self.shape.dim);
         self.data.as_ref().get(..len).unwrap_or_default()
     }
 
     /// The elements, row after row.
     pub fn as_mut_slice(&mut self) -> &mut [S::Item] {
-        let len = self.shape.rows * self.shape.dim;
+        let len = self.shape.rows.saturating_mul(self.shape.dim);
         self.data.as_mut().get_mut(..len).unwrap_or_default()
     }
 
@@ -70,7 +70,7 @@ impl<S: Storage> Dense<S> {
     pub fn row(&self, r: usize) -> &[S::Item] {
         let dim = self.shape.dim;
         self.as_slice()
-            .get(r * dim..(r + 1) * dim)
+            .get(r.saturating_mul(dim)..r.saturating_add(1).saturating_mul(dim))
             .unwrap_or_default()
     }
 
@@ -78,7 +78,7 @@ impl<S: Storage> Dense<S> {
     pub fn row_mut(&mut self, r: usize) -> &mut [S::Item] {
         let dim = self.shape.dim;
         self.as_mut_slice()
-            .get_mut(r * dim..(r + 1) * dim)
+            .get_mut(r.saturating_mul(dim)..r.saturating_add(1).saturating_mul(dim))
             .unwrap_or_default()
     }
 
@@ -89,7 +89,7 @@ impl<S: Storage> Dense<S> {
     ) -> core::slice::ChunksExact<'_, S::Item> {
         let dim = self.shape.dim.max(1);
         self.as_slice()
-            .get(range.start * dim..range.end * dim)
+            .get(range.start.saturating_mul(dim)..range.end.saturating_mul(dim))
             .unwrap_or_default()
             .chunks_exact(dim)
     }
@@ -101,7 +101,7 @@ impl<S: Storage> Dense<S> {
     ) -> core::slice::ChunksExactMut<'_, S::Item> {
         let dim = self.shape.dim.max(1);
         self.as_mut_slice()
-            .get_mut(range.start * dim..range.end * dim)
+            .get_mut(range.start.saturating_mul(dim)..range.end.saturating_mul(dim))
             .unwrap_or_default()
             .chunks_exact_mut(dim)
     }
