@@ -5,6 +5,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `faer` (default) | module `faer`: the fast CPU backend |
+//! | `nalgebra` | module `nalgebra`: a backend over nalgebra, its matrices in and out |
 //! | `flows` | module `flows`: nets, relative-gradient flows, training, model files |
 //!
 //! ```
@@ -37,6 +38,10 @@ pub use detfree_core::*;
 /// The fast CPU backend.
 #[cfg(feature = "faer")]
 pub use detfree_faer as faer;
+
+/// The backend over nalgebra, dynamic or statically sized.
+#[cfg(feature = "nalgebra")]
+pub use detfree_nalgebra as nalgebra;
 
 /// Nets, flows, optimisers and model files.
 #[cfg(feature = "flows")]

@@ -1,0 +1,135 @@
+//! The registry: every check by its name, for backends that offer as much as it needs.
+
+mod factorisations;
+mod fills;
+mod flow;
+mod matrix;
+mod primitives;
+mod products;
+mod relative;
+mod repetition;
+mod series;
+mod shards;
+
+use std::fmt;
+
+use detfree_core::{Allocate, Backend, DenseBackend, FlowBackend};
+
+use crate::Outcome;
+
+/// One check of a backend.
+///
+/// ```
+/// use detfree_core::reference::Heap;
+/// use detfree_testsuite::basic_checks;
+/// let checks = basic_checks::<Heap<f64>>();
+/// let copy = checks.iter().find(|check| check.name() == "primitives::copy").unwrap();
+/// assert!(copy.run(&Heap::new()).is_ok());
+/// ```
+pub struct Check<B> {
+    name: &'static str,
+    run: fn(&B) -> Outcome,
+}
+
+impl<B> Check<B> {
+    /// What the suite's trial is called, after the fixture: `series::unbiased`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Checks this backend.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn run(&self, b: &B) -> Outcome {
+        (self.run)(b)
+    }
+}
+
+impl<B> Clone for Check<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Check<B> {}
+
+impl<B> fmt::Debug for Check<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// `"module::check"` and the check of that name.
+macro_rules! named {
+    ($($module:ident :: $check:ident),+ $(,)?) => {
+        vec![$(Check {
+            name: concat!(stringify!($module), "::", stringify!($check)),
+            run: $module::$check::<B>,
+        }),+]
+    };
+}
+
+/// The checks of every backend.
+#[must_use]
+pub fn basic_checks<B: Backend + Allocate + Sync>() -> Vec<Check<B>> {
+    named![
+        fills::constants,
+        fills::unit_vectors,
+        fills::signs,
+        fills::walsh,
+        fills::normals,
+        primitives::shapes_and_transfers,
+        primitives::copy,
+        primitives::axpy,
+        primitives::dot_rows,
+        primitives::row_results_scale_and_fill,
+        series::enumerated,
+        series::enumerated_per_row,
+        series::rows_run_their_own_terms,
+        series::variance,
+        series::exact_probes,
+        series::exact_first_trace,
+        shards::one_piece,
+        shards::run_to_run,
+    ]
+}
+
+/// What a [`DenseBackend`] is checked for beyond [`basic_checks`].
+#[must_use]
+pub fn dense_checks<B: DenseBackend + Allocate + Sync>() -> Vec<Check<B>> {
+    named![
+        products::apply,
+        products::outer,
+        products::sum_rows,
+        products::hadamard,
+        products::scale_shift,
+        products::add_bias,
+        products::transpose,
+        factorisations::log_abs_det,
+        factorisations::solve,
+        factorisations::singular_is_refused,
+        factorisations::definiteness,
+        flow::bias_activate,
+        matrix::products,
+        repetition::of_products,
+        series::enumerated_on_a_matrix,
+        series::exact_probes_on_a_matrix,
+        series::certified_samples,
+        relative::direction,
+        relative::guard_on_an_even_number_of_crossings,
+        relative::tracking,
+    ]
+}
+
+/// What a [`FlowBackend`] is checked for beyond [`basic_checks`] and [`dense_checks`].
+#[must_use]
+pub fn flow_checks<B: FlowBackend + Allocate + Sync>() -> Vec<Check<B>> {
+    named![
+        flow::bijection,
+        flow::inverse_bijection,
+        flow::base_density,
+        flow::adam,
+    ]
+}

@@ -1,0 +1,168 @@
+//! Products, linear passes and factorisations, each in its wrong ways.
+
+use std::convert::Infallible;
+use std::ops::Range;
+
+use detfree_core::{Activation, Backend, DenseBackend, Op, Store};
+
+use super::Mutation::*;
+use super::{Batch, Done, Wrong, without_bias};
+
+impl DenseBackend for Wrong {
+    fn apply(
+        &self,
+        rows: Range<usize>,
+        w: &Batch,
+        op: Op,
+        x: &Batch,
+        store: Store,
+        out: &mut Batch,
+    ) -> Done {
+        let rows = self.widened(ApplyOverAllRows, rows, x);
+        let (op, store) = match self.mutation {
+            ApplyIgnoresOp if w.shape().rows == w.shape().dim => (Op::Plain, store),
+            ApplyAddsAsSet => (op, Store::Set),
+            ApplyReadsWhatItWrites if store == Store::Set => {
+                for r in rows.clone() {
+                    for out in out.row_mut(r) {
+                        *out *= 0.0;
+                    }
+                }
+                (op, Store::Add)
+            }
+            _ => (op, store),
+        };
+        self.right.apply(rows.clone(), w, op, x, store, out)?;
+        if self.is(ApplyDependsOnTiming) && !rows.is_empty() {
+            self.jitter(out.row_mut(rows.start));
+        }
+        Ok(())
+    }
+
+    fn outer(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        s: &Batch,
+        v: &Batch,
+        store: Store,
+        g: &mut Batch,
+    ) -> Done {
+        let a = if self.is(OuterIgnoresA) { 1.0 } else { a };
+        let rows = self.widened(OuterOverAllRows, rows, s);
+        if self.is(OuterSwapsItsOperands) && s.shape().dim == v.shape().dim {
+            return self.right.outer(rows, a, v, s, store, g);
+        }
+        self.right.outer(rows, a, s, v, store, g)
+    }
+
+    fn sum_rows(&self, rows: Range<usize>, a: f64, x: &Batch, store: Store, g: &mut Batch) -> Done {
+        let a = if self.is(SumRowsIgnoresA) { 1.0 } else { a };
+        if self.is(SumRowsReadsWhatItWrites) && store == Store::Set {
+            for g in g.as_mut_slice() {
+                *g -= *g;
+            }
+            return self.right.sum_rows(rows, a, x, Store::Add, g);
+        }
+        self.right.sum_rows(rows, a, x, store, g)
+    }
+
+    fn hadamard(
+        &self,
+        rows: Range<usize>,
+        x: &Batch,
+        y: &Batch,
+        store: Store,
+        out: &mut Batch,
+    ) -> Done {
+        let store = if self.is(HadamardSets) {
+            Store::Set
+        } else {
+            store
+        };
+        self.right.hadamard(rows, x, y, store, out)
+    }
+
+    fn scale_shift(
+        &self,
+        rows: Range<usize>,
+        scale: &Batch,
+        shift: Option<&Batch>,
+        x: &mut Batch,
+    ) -> Done {
+        let shift = shift.filter(|_| !self.is(ScaleShiftWithoutShift));
+        self.right.scale_shift(rows, scale, shift, x)
+    }
+
+    fn add_bias(&self, bias: &Batch, x: &mut Batch) -> Done {
+        if self.is(AddBiasToTheFirstRow) {
+            return self.right.axpy(0..1, 1.0, bias, x);
+        }
+        self.right.add_bias(bias, x)
+    }
+
+    fn bias_activate(
+        &self,
+        activation: Activation,
+        bias: &Batch,
+        h: &mut Batch,
+        z: &mut Batch,
+        d1: &mut Batch,
+        d2: &mut Batch,
+    ) -> Done {
+        if self.is(ActivateWithoutBias) {
+            return self
+                .right
+                .bias_activate(activation, &without_bias(bias), h, z, d1, d2);
+        }
+        self.right.bias_activate(activation, bias, h, z, d1, d2)?;
+        if self.is(ActivateHalvesTheSecondDerivative) {
+            for d2 in d2.as_mut_slice() {
+                *d2 *= 0.5;
+            }
+        }
+        Ok(())
+    }
+
+    fn transpose(&self, x: &Batch, out: &mut Batch) -> Done {
+        if self.is(TransposeCopies) {
+            return self.right.upload(x.as_slice(), out);
+        }
+        self.right.transpose(x, out)
+    }
+
+    fn log_abs_det(&self, a: &mut Batch) -> Result<(f64, f64), Infallible> {
+        let (sign, log) = self.right.log_abs_det(a)?;
+        Ok(match self.mutation {
+            LogDetWithoutSign => (sign.abs(), log),
+            LogDetOfSingularIsFinite if sign == 0.0 => (1.0, -700.0),
+            _ => (sign, log),
+        })
+    }
+
+    fn solve(&self, a: &mut Batch, op: Op, x: &mut Batch) -> Result<bool, Infallible> {
+        let op = if self.is(SolveIgnoresOp) {
+            Op::Plain
+        } else {
+            op
+        };
+        let regular = self.right.solve(a, op, x)?;
+        Ok(regular || self.is(SolveAcceptsSingular))
+    }
+
+    fn is_positive_definite(&self, a: &mut Batch) -> Result<bool, Infallible> {
+        match self.mutation {
+            DefiniteByDeterminant => Ok(self.right.log_abs_det(a)?.0 > 0.0),
+            DefiniteByOneTriangle => {
+                for i in 0..a.shape().rows {
+                    for j in 0..i {
+                        let below = a.row(i)[j];
+                        a.row_mut(j)[i] = below;
+                    }
+                }
+                self.right.is_positive_definite(a)
+            }
+            _ => self.right.is_positive_definite(a),
+        }
+    }
+}
