@@ -26,8 +26,8 @@ pub enum Quantity {
 /// **Certified.** With contraction L (a bound on ‖J‖ of every row) a geometric tail has a finite
 /// variance for all such J iff q > L² for the gradient, q ≥ L² for the value. The default takes
 /// q = L for gradients (every moment finite) and q = L^1.3 for the value, which lies above the
-/// minimiser of variance × cost and above L^{4/3}'s neighbourhood where standard errors are
-/// trustworthy. Poisson tails have infinite variance for every J with a positive spectral radius.
+/// minimiser of variance × cost, and above L^{4/3}, where the fourth moment that an honest standard
+/// error needs becomes finite. Poisson tails have infinite variance for every J with a positive spectral radius.
 ///
 /// ```
 /// use detfree_core::{Quantity, RouletteSchedule};
