@@ -135,7 +135,7 @@ fn the_observer_and_patience_stop_it() {
         (Stop::Observer, 3)
     );
 
-    // A learning rate too small to improve beyond the first epochs' noise.
+    // Two epochs without improvement come long before ten thousand are over.
     let impatient = FitOptions {
         patience: 2,
         epochs: 10_000,

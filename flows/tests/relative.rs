@@ -224,9 +224,8 @@ fn inversion_undoes_the_map() {
 fn samples_follow_the_density() {
     let b = Host::new();
     let rows = 20_000;
-    // Entropies of one coordinate: ½ log 2πe; log 2π less Catalan-free closed form is not needed:
-    // the quadrature of −p log p.
     for base in BASES {
+        // Of one coordinate: the quadrature of −p log p.
         let entropy: f64 = (-40_000..40_000)
             .map(|i| {
                 let log = base.log_density_and_score(&[f64::from(i) * 1e-3], &mut [0.0]);
