@@ -5,10 +5,10 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use detfree::faer::Faer;
-use detfree::flows::relative::{FlowTape, Optimiser, OptimiserState, RelativeFlow};
 use detfree::reference::Heap;
-use detfree::{Activation, Allocate, BaseDensity, FlowBackend, Key, Shape};
-use detfree_benches::normal_rows;
+use detfree::{Allocate, FlowBackend, Shape};
+use detfree_benches::problem;
+use detfree_benches::relative::Relative;
 
 const ROWS: usize = 100;
 const DEPTH: usize = 2;
@@ -21,19 +21,16 @@ fn step<B: FlowBackend<Scalar = f32> + Allocate>(
 ) {
     let mut group = criterion.benchmark_group("relative step");
     for &dim in dims {
-        let sigma = Activation::LeakySoftplus { alpha: 0.3 };
-        let base = BaseDensity::Normal;
-        let mut flow = RelativeFlow::random(b, dim, DEPTH, sigma, base, Key::new(1)).unwrap();
         let shape = Shape::new(ROWS, dim);
-        let mut tape = FlowTape::new(b, &flow, shape).unwrap();
-        let mut state = OptimiserState::new(b, &flow, shape, Optimiser::Adam).unwrap();
-        let rows = normal_rows::<f32>(ROWS, dim);
+        let layers = problem::layers(dim, DEPTH);
+        let mut relative = Relative::new(b, &layers, shape).unwrap();
+        let rows = problem::rows::<f32>(ROWS, dim);
         // Products: forward, Wᵀy and the rank-R update in every layer, Wᵀδ in all but the first.
         let products = (4 * DEPTH - 1) * 2 * ROWS * dim * dim;
         group.throughput(Throughput::Elements(products as u64));
         group.bench_function(BenchmarkId::new(name, dim), |bencher| {
             // A step of size zero, so that thousands of repetitions do not wander off.
-            bencher.iter(|| state.step(b, &mut flow, &mut tape, &rows, 0.0).unwrap());
+            bencher.iter(|| relative.step(b, &rows, 0.0).unwrap());
         });
     }
 }

@@ -1,16 +1,14 @@
-//! What the benchmarks share: data and models of a size.
+//! What the benchmarks share: problems of a size, and the gradients that are compared.
 
 #![forbid(unsafe_code)]
 
-use detfree::{Backend, Fill, Key, Scalar};
+pub mod inverse;
+pub mod ordinary;
+pub mod passes;
+pub mod problem;
+pub mod relative;
 
-/// Standard normal rows on the host.
-pub fn normal_rows<T: Scalar>(rows: usize, dim: usize) -> Vec<T> {
-    let key = Key::new(1);
-    (0..rows * dim)
-        .map(|i| T::from_f64(key.normal((i / dim) as u64, (i % dim) as u32)))
-        .collect()
-}
+use detfree::{Backend, Fill, Key};
 
 /// Standard normal rows where the backend computes.
 ///

@@ -1,6 +1,7 @@
 //! `detfree fit`
 
 mod report;
+mod settings;
 mod train;
 
 use std::path::Path;
@@ -50,14 +51,24 @@ where
     let key = Key::new(options.seed);
     let (data, test) = load(options, key)?;
     let whole = data::integer_columns(&data);
-    let dequantize = options.dequantize || data.format() == Format::Idx;
+    let dequantize =
+        options.dequantize || options.logit().is_some() || data.format() == Format::Idx;
     let (noisy, risky) = if dequantize {
         (whole, Vec::new())
     } else {
         (Vec::new(), whole)
     };
     let noise = Noise::new(options.seed, noisy);
-    let parts = Parts::new(data, test, noise.columns(), key.fold_in(SPLIT))?;
+    let parts = Parts::new(
+        data,
+        test,
+        options.validation(),
+        noise.columns(),
+        key.fold_in(SPLIT),
+    )?;
+    if options.logit().is_some() {
+        parts.expect_levels()?;
+    }
     if !risky.is_empty() {
         let warning = data::integer_warning(&parts.data, &risky);
         eprintln!("detfree: warning: {warning}");
@@ -107,7 +118,14 @@ where
     let all = noisy_rows(&parts.data, noise);
     let held_out = chosen(&noisy_rows(parts.held_out_table(), noise), &parts.held_out);
     let gaussian = Gaussian::fit(&chosen(&all, &parts.train), dim);
+    let logit_jacobian = trained.model.squash.map(|squash| {
+        let logs = held_out
+            .chunks_exact(dim)
+            .map(|row| squash.log_jacobian(row));
+        logs.sum::<f64>() / parts.held_out.len() as f64
+    });
     Ok(Comparison {
+        logit_jacobian,
         gaussian: gaussian.map(|gaussian| gaussian.log_density(&held_out)),
         held_out: log_likelihood(b, &trained.model, &held_out)?,
         all: log_likelihood(b, &trained.model, &all)?,

@@ -31,6 +31,13 @@ pub(crate) fn run(options: &Info) -> Result<(), Failure> {
         "dequantised  {} of {dim} columns",
         model.dequantized.len()
     )?;
+    if let Some(squash) = model.squash {
+        let (lambda, levels) = (squash.lambda, squash.levels);
+        writeln!(
+            out,
+            "logit        of {lambda} + (1 - 2*{lambda}) x / {levels}"
+        )?;
+    }
     writeln!(out, "\n{:<24}{:>14}{:>14}", "column", "mean", "scale")?;
     let standard = &model.standardisation;
     for (j, name) in model.columns.iter().enumerate() {

@@ -12,6 +12,7 @@ mod plot;
 mod progress;
 mod sample;
 mod score;
+mod unmix;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ fn run(action: Action) -> Result<(), Failure> {
         Action::Fit(options) => fit::run(&options),
         Action::Score(options) => score::run(&options),
         Action::Sample(options) => sample::run(&options),
+        Action::Unmix(options) => unmix::run(&options),
         Action::Info(options) => info::run(&options),
         Action::Backends => backend::list(),
     }

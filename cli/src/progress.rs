@@ -32,20 +32,18 @@ impl Progress {
         }
     }
 
-    /// An epoch with its validation figures, in nats per row in the data's own units.
-    pub(crate) fn epoch(&mut self, report: &EpochReport, validation: f64, best: f64) {
+    /// An epoch; `log_jacobian` brings its figures to nats per row in the data's own units.
+    pub(crate) fn epoch(&mut self, report: &EpochReport, log_jacobian: f64) {
         match self {
             Self::Silent => {}
             Self::Bar(bar) => {
                 bar.set_position(u64::from(report.epoch));
-                bar.set_message(format!("validation {validation:.3} (best {best:.3}) nats"));
+                bar.set_message(figures(report, log_jacobian));
             }
             Self::Lines { epochs, last } => {
                 if last.is_none_or(|last| last.elapsed() >= INTERVAL) {
-                    let epoch = report.epoch;
-                    eprintln!(
-                        "epoch {epoch}/{epochs}: validation {validation:.3} (best {best:.3}) nats"
-                    );
+                    let (epoch, figures) = (report.epoch, figures(report, log_jacobian));
+                    eprintln!("epoch {epoch}/{epochs}: {figures}");
                     *last = Some(Instant::now());
                 }
             }
@@ -57,4 +55,18 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn figures(report: &EpochReport, log_jacobian: f64) -> String {
+    let [validation, best] = [report.validation, report.best].map(|x| x + log_jacobian);
+    let mut text = format!("validation {validation:.3} (best {best:.3}) nats");
+    if let Some(tracked) = report.tracked {
+        let training = tracked.log_likelihood + log_jacobian;
+        let drift = tracked.drift.log_det;
+        text += &format!(", training {training:.3}, drift {drift:.0e}");
+        if tracked.shrinks > 0 {
+            text += &format!(", {} steps halved", tracked.shrinks);
+        }
+    }
+    text
 }

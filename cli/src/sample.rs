@@ -74,10 +74,7 @@ where
     b.download(&z, &mut host).map_err(detfree::Error::Device)?;
     let mut values: Vec<f64> = host.into_iter().map(Scalar::to_f64).collect();
     for row in values.chunks_exact_mut(shape.dim) {
-        model.standardisation.invert(row);
-        for &column in &model.dequantized {
-            row[column] = row[column].floor();
-        }
+        model.invert_input(row);
     }
     Ok(values)
 }

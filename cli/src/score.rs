@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use detfree::faer::Faer;
 use detfree::flows::relative::{Evaluator, RelativeFlow};
 use detfree::flows::{Model, Precision};
-use detfree::{Allocate, FlowBackend, Scalar};
+use detfree::{Allocate, FlowBackend};
 
 use crate::args::Score;
 use crate::data::{self, Noise, Table};
@@ -47,14 +47,19 @@ where
     B::Error: std::fmt::Display,
 {
     let flow = flow(b, model)?;
-    let standardised = standardise(model, rows);
+    let inputs = model.inputs(rows);
     let mut figures = Vec::with_capacity(rows.len() / model.dim());
     Evaluator::new(b, &flow, model.dim())
         .map_err(detfree::Error::Device)?
-        .log_density(b, &flow, &standardised, &mut figures)?;
-    let log_jacobian = model.standardisation.log_jacobian();
-    for figure in &mut figures {
-        *figure += log_jacobian;
+        .log_density(b, &flow, &inputs, &mut figures)?;
+    for (figure, row) in figures.iter_mut().zip(rows.chunks_exact(model.dim())) {
+        // Outside the range of a logit the density is zero, whatever the flow makes of NaN.
+        let log_jacobian = model.log_jacobian(row);
+        *figure = if log_jacobian == f64::NEG_INFINITY {
+            log_jacobian
+        } else {
+            *figure + log_jacobian
+        };
     }
     Ok(figures)
 }
@@ -67,16 +72,4 @@ where
 {
     RelativeFlow::from_layers(b, model.dim(), &model.layers, model.activation, model.base)
         .map_err(|error| detfree::Error::Device(error).into())
-}
-
-/// Rows as the flow takes them.
-pub(crate) fn standardise<T: Scalar>(model: &Model, rows: &[f64]) -> Vec<T> {
-    let mut row = vec![0.0; model.dim()];
-    let mut standardised = Vec::with_capacity(rows.len());
-    for from in rows.chunks_exact(model.dim()) {
-        row.copy_from_slice(from);
-        model.standardisation.apply(&mut row);
-        standardised.extend(row.iter().map(|&x| T::from_f64(x)));
-    }
-    standardised
 }

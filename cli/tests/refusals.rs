@@ -136,6 +136,18 @@ fn options_out_of_range() {
         ("--precision", "f16"),
         ("--model", "other"),
         ("--seed", "-1"),
+        ("--preset", "rg-other"),
+        ("--patience", "0"),
+        ("--validation", "0"),
+        ("--schedule", "linear"),
+        ("--gradient", "ordinary"),
+        ("--base", "cauchy"),
+        ("--activation", "tanh"),
+        ("--activation", "leaky-softplus:2"),
+        ("--activation", "tanh-linear:1"),
+        ("--optimiser", "lbfgs"),
+        ("--optimiser", "momentum:1"),
+        ("--logit", "0.5"),
     ] {
         refuses(
             &folder,

@@ -48,11 +48,39 @@ impl Adam {
         second_moment: &mut [T],
         parameters: &mut [T],
     ) {
+        self.each(first_moment, second_moment, parameters, direction, |_, g| g);
+    }
+
+    /// Takes the step along w + `correction` on the host, in one pass: a relative direction, whose
+    /// first part is the weight itself.
+    #[inline(always)]
+    pub fn ascend_relative<T: Scalar>(
+        &self,
+        correction: &[T],
+        first_moment: &mut [T],
+        second_moment: &mut [T],
+        weight: &mut [T],
+    ) {
+        self.each(first_moment, second_moment, weight, correction, |w, x| {
+            w + x
+        });
+    }
+
+    #[inline(always)]
+    fn each<T: Scalar>(
+        &self,
+        first_moment: &mut [T],
+        second_moment: &mut [T],
+        parameters: &mut [T],
+        given: &[T],
+        direction: impl Fn(T, T) -> T,
+    ) {
         let [beta1, beta2, rate, epsilon] =
             [self.beta1, self.beta2, self.rate, self.epsilon].map(T::from_f64);
         let [rest1, rest2] = [1.0 - self.beta1, 1.0 - self.beta2].map(T::from_f64);
         let moments = first_moment.iter_mut().zip(second_moment);
-        for ((w, &g), (m, v)) in parameters.iter_mut().zip(direction).zip(moments) {
+        for ((w, &given), (m, v)) in parameters.iter_mut().zip(given).zip(moments) {
+            let g = direction(*w, given);
             *m = beta1 * *m + rest1 * g;
             *v = beta2 * *v + rest2 * g * g;
             *w += rate * *m / (v.sqrt() + epsilon);

@@ -96,7 +96,12 @@ pub enum Store {
 /// - a row range lies inside the batch, and **rows outside it are neither read nor written**;
 /// - an operand that is only written may hold anything before, NaN included.
 ///
-/// Scalars that steer (`a`, row results) are `f64`.
+/// Scalars that steer (`a`, row results) are `f64`. `a` may be rounded to the data type where the
+/// output is a batch, never where it is a row result.
+///
+/// Hosts need not write everything anew: [`reference::fill_row`](crate::reference::fill_row) and
+/// [`reference::flush_tiny`](crate::reference::flush_tiny) are the specifications of [`Self::fill`]
+/// and [`Self::flush_tiny`], a row at a time.
 pub trait Backend {
     /// The type of a batch's numbers.
     type Scalar: Scalar;
@@ -113,7 +118,7 @@ pub trait Backend {
     /// The number of rows that `rows` holds results for.
     fn row_count(&self, rows: &Self::Rows) -> usize;
 
-    /// x ← what
+    /// x ← what; on hosts, [`reference::fill_row`](crate::reference::fill_row) for every row.
     ///
     /// # Errors
     /// The device's.
@@ -154,7 +159,8 @@ pub trait Backend {
     ///
     /// A hint: a long series underflows, and hosts compute with subnormal numbers a hundred times
     /// slower. The provided method does nothing, which is never wrong, and right for a device that
-    /// does not mind them.
+    /// does not mind them. On hosts it is [`reference::flush_tiny`](crate::reference::flush_tiny) for
+    /// every row; NaN stays.
     ///
     /// # Errors
     /// The device's.
@@ -219,6 +225,7 @@ pub trait Backend {
 }
 
 /// Convenience for hosts with memory to spare: algorithms themselves take buffers of the caller's.
+/// The conformance suite asks for it, and for `Sync`.
 pub trait Allocate: Backend {
     /// A batch with unspecified contents.
     ///

@@ -27,7 +27,8 @@
 //!
 //! # Features
 //!
-//! `alloc`: `Vec` storage for the reference backend, [`Allocate`], and the functions of level 1.
+//! `alloc`: `Vec` storage for the reference backend with its [`Allocate`], and the functions of
+//! level 1. The trait [`Allocate`] itself is always there.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -71,7 +72,7 @@ pub use key::Key;
 pub use log_det::{ExactFirst, LogDet};
 pub use operator::{BilinearGradient, Closures, FirstTrace, Matrix, Operator};
 pub use reference::{Dense, Reference, Storage, StorageError};
-pub use relative::{Affine, DenseRelative, GuardedStep, RelativeGradient, Side};
+pub use relative::{Affine, ChannelRelative, DenseRelative, GuardedStep, RelativeGradient, Side};
 pub use scalar::Scalar;
 pub use schedule::{Quantity, RouletteSchedule, ScheduleError};
 pub use series::{Series, Work};

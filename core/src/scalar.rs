@@ -9,7 +9,9 @@ use crate::elementary::Elementary;
 ///
 /// Everything that steers a computation (series weights, statistics, per-row results) is `f64`
 /// whatever this is. The trait is sealed: its elementary functions must give the same bits on
-/// every host.
+/// every host. They are not public: a backend computes from [`Self::to_f64`], or with
+/// [`Activation`](crate::Activation), [`BaseDensity`](crate::BaseDensity) and
+/// [`Adam`](crate::Adam), which take slices.
 pub trait Scalar:
     Elementary
     + num_traits::NumAssign

@@ -11,9 +11,16 @@ mod fit;
 pub mod mlp;
 mod model;
 pub mod relative;
+mod spectral;
+mod squash;
 mod standardisation;
 pub mod toy;
+pub mod unmix;
 
-pub use fit::{EpochReport, Event, FitOptions, FitReport, Stop, TrainingRows, fit};
+pub use fit::{
+    EpochReport, Event, FitOptions, FitReport, Schedule, Stop, Tracked, TrainingRows, fit,
+};
 pub use model::{Model, ModelError, Precision};
+pub use spectral::SpectralBound;
+pub use squash::Squash;
 pub use standardisation::Standardisation;

@@ -5,10 +5,13 @@
 use core::ops::ControlFlow;
 
 use detfree_core::reference::Heap;
-use detfree_core::{Activation, BaseDensity, Key};
+use detfree_core::{Activation, BaseDensity, Key, Side};
 use detfree_flows::relative::{Evaluator, Optimiser, RelativeFlow};
 use detfree_flows::toy::Toy;
-use detfree_flows::{Event, FitOptions, FitReport, Standardisation, Stop, TrainingRows, fit};
+use detfree_flows::{
+    Event, FitOptions, FitReport, Schedule, Squash, Standardisation, Stop, Tracked, TrainingRows,
+    fit,
+};
 
 type Host = Heap<f64>;
 
@@ -27,8 +30,10 @@ fn options(optimiser: Optimiser) -> FitOptions {
         epochs: 60,
         batch: 50,
         learning_rate: 5e-3,
+        schedule: Schedule::Plateau,
         patience: 20,
         optimiser,
+        side: Side::Plain,
         key: Key::new(1),
     }
 }
@@ -37,6 +42,8 @@ struct Run {
     flow: RelativeFlow<Host>,
     report: FitReport,
     validations: Vec<f64>,
+    rates: Vec<f64>,
+    tracked: Vec<Option<Tracked>>,
 }
 
 fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
@@ -46,12 +53,15 @@ fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
     let training = TrainingRows {
         values: rows(Toy::Trimodal, 1_000, 1),
         noise: vec![0.0; 2],
+        squash: None,
     };
     let validation = rows(Toy::Trimodal, 500, 2);
-    let mut validations = Vec::new();
+    let (mut validations, mut rates, mut tracked) = (Vec::new(), Vec::new(), Vec::new());
     let report = fit(&b, &mut flow, &training, &validation, options, |event| {
         if let Event::Epoch(report) = event {
             validations.push(report.validation);
+            rates.push(report.learning_rate);
+            tracked.push(report.tracked);
         }
         if stop(&event) {
             ControlFlow::Break(())
@@ -64,6 +74,8 @@ fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
         flow,
         report,
         validations,
+        rates,
+        tracked,
     }
 }
 
@@ -80,14 +92,21 @@ fn validation(flow: &RelativeFlow<Host>) -> f64 {
 /// separate modes are worth a nat and more.
 #[test]
 fn training_beats_a_gaussian_and_keeps_the_best() {
-    for optimiser in [Optimiser::Adam, Optimiser::Sgd] {
-        let rate = if optimiser == Optimiser::Sgd {
-            0.05
-        } else {
-            5e-3
-        };
+    for (optimiser, side, schedule, learning_rate) in [
+        (Optimiser::Adam, Side::Plain, Schedule::Plateau, 5e-3),
+        (Optimiser::Adam, Side::Transposed, Schedule::Cosine, 5e-3),
+        (Optimiser::Sgd, Side::Plain, Schedule::Plateau, 0.05),
+        (
+            Optimiser::Momentum { decay: 0.9 },
+            Side::Plain,
+            Schedule::Plateau,
+            5e-3,
+        ),
+    ] {
         let options = FitOptions {
-            learning_rate: rate,
+            learning_rate,
+            schedule,
+            side,
             ..options(optimiser)
         };
         let run = run(&options, |_| false);
@@ -99,6 +118,56 @@ fn training_beats_a_gaussian_and_keeps_the_best() {
         assert_eq!(run.validations[run.report.best_epoch as usize - 1], best);
         assert_eq!(validation(&run.flow), best);
     }
+}
+
+#[test]
+fn learning_rates_follow_their_schedules() {
+    let with = |schedule| FitOptions {
+        schedule,
+        epochs: 10,
+        ..options(Optimiser::Adam)
+    };
+    let constant = run(&with(Schedule::Constant), |_| false).rates;
+    assert_eq!(constant, [5e-3; 10]);
+    let cosine = run(&with(Schedule::Cosine), |_| false).rates;
+    // 20 steps an epoch, the first of them at full rate: the last of epoch 5 is step 99 of 200.
+    let at = |step: f64| 5e-3 * 0.5 * (1.0 + (std::f64::consts::PI * step / 200.0).cos());
+    assert!((cosine[4] - at(99.0)).abs() < 1e-17 && (cosine[9] - at(199.0)).abs() < 1e-17);
+    // Two quarters of a patience of four epochs that nothing improves.
+    let stuck = FitOptions {
+        learning_rate: 1e-300,
+        patience: 4,
+        ..with(Schedule::Plateau)
+    };
+    let plateau = run(&stuck, |_| false).rates;
+    assert_eq!(plateau, [1e-300, 1e-300, 5e-301, 2.5e-301, 1.25e-301]);
+}
+
+#[test]
+fn sgd_reports_the_likelihood_it_followed() {
+    let options = FitOptions {
+        learning_rate: 0.01,
+        epochs: 3,
+        ..options(Optimiser::Sgd)
+    };
+    let run = run(&options, |_| false);
+    let mut last = f64::NEG_INFINITY;
+    for (tracked, validation) in run.tracked.iter().zip(&run.validations) {
+        let Tracked {
+            log_likelihood,
+            drift,
+            ..
+        } = tracked.unwrap();
+        // 1,000 training rows against 500 others: their means differ by about 0.1.
+        assert!(
+            (log_likelihood - validation).abs() < 0.4,
+            "{log_likelihood} {validation}"
+        );
+        assert!(log_likelihood > last && drift.log_det < 1e-12);
+        last = log_likelihood;
+    }
+    let adam = self::run(&self::options(Optimiser::Adam), |_| false);
+    assert!(adam.tracked.iter().all(Option::is_none));
 }
 
 #[test]
@@ -176,6 +245,7 @@ fn noise_reaches_training() {
     let training = TrainingRows {
         values: values.clone(),
         noise: vec![6.0, 0.0],
+        squash: None,
     };
     // One linear layer is a Gaussian: its |det W| is 1/√(4·1) at the optimum, 1 without noise.
     let options = FitOptions {
@@ -194,4 +264,50 @@ fn noise_reaches_training() {
     .unwrap();
     let log_det = flow.log_abs_det(&b).unwrap();
     assert!((log_det + 2.0_f64.ln()).abs() < 0.1, "{log_det}");
+}
+
+/// A row with its noise goes through the logit, and then the standardisation: one linear layer on a
+/// logistic base then learns to undo the standardisation of uniform columns.
+#[test]
+fn squashed_rows_are_squashed_after_their_noise() {
+    let b = Host::new();
+    let sigma = Activation::Identity;
+    let mut flow =
+        RelativeFlow::random(&b, 1, 1, sigma, BaseDensity::Logistic, Key::new(2)).unwrap();
+    let squash = Squash {
+        lambda: 1e-6,
+        levels: 4.0,
+    };
+    let standardisation = Standardisation {
+        mean: vec![0.5],
+        scale: vec![3.0],
+    };
+    let levels: Vec<f64> = (0..2_000).map(|r| f64::from(r % 4)).collect();
+    let mut validation: Vec<f64> = levels
+        .iter()
+        .zip(0..)
+        .map(|(x, r)| x + Key::new(8).uniform(r, 0))
+        .collect();
+    squash.apply(&mut validation);
+    validation
+        .iter_mut()
+        .for_each(|x| standardisation.apply(core::slice::from_mut(x)));
+    let training = TrainingRows {
+        values: levels,
+        noise: vec![1.0],
+        squash: Some((squash, standardisation)),
+    };
+    let options = FitOptions {
+        epochs: 100,
+        batch: 200,
+        ..options(Optimiser::Adam)
+    };
+    fit(&b, &mut flow, &training, &validation, &options, |_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    // logit of a uniform is logistic, so the optimum is w = 3, b = 0.5; 2,000 rows give w to 2%.
+    let layer = &flow.to_layers(&b).unwrap()[0];
+    assert!((layer.weight[0].abs() - 3.0).abs() < 0.2, "{layer:?}");
+    assert!((layer.bias[0].abs() - 0.5).abs() < 0.2, "{layer:?}");
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use detfree_core::{Activation, Affine, BaseDensity, Key};
-use detfree_flows::{Model, ModelError, Precision, Standardisation};
+use detfree_flows::{Model, ModelError, Precision, Squash, Standardisation};
 
 fn model(precision: Precision) -> Model {
     let key = Key::new(3);
@@ -19,6 +19,7 @@ fn model(precision: Precision) -> Model {
         dequantized: vec![1],
         seed: u64::MAX,
         precision,
+        squash: None,
         standardisation: Standardisation {
             mean: vec![3.5, 70.9],
             scale: vec![1.1, 13.6],
@@ -45,8 +46,13 @@ fn round_trip() {
             },
             Activation::Identity,
         ] {
+            let squash = (activation == Activation::Identity).then_some(Squash {
+                lambda: 1e-6,
+                levels: 256.0,
+            });
             let model = Model {
                 activation,
+                squash,
                 ..model(precision)
             };
             let bytes = model.to_bytes().unwrap();

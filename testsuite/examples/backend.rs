@@ -1,6 +1,8 @@
 //! A complete backend in one file, as someone outside this project would write it: plain `f64` rows,
-//! one `Vec` each, and the conformance suite run on it. For brevity it indexes, and so panics where a
-//! caller breaks the primitives' contract; a library would not.
+//! one `Vec` each, and the conformance suite run on it.
+//!
+//! Loops zip what they are given, and factorisations look at the shape first: operands that break the
+//! contract end a loop early, and never panic.
 //!
 //! `cargo run -p detfree-testsuite --example backend`
 
@@ -9,7 +11,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use detfree_core::{
-    Activation, Allocate, Backend, DenseBackend, Fill, Op, Shape, Store, reference,
+    Activation, Allocate, Backend, DenseBackend, Fill, Op, Scalar, Shape, Store, reference,
 };
 use detfree_testsuite::{Fixture, Suite};
 
@@ -20,6 +22,27 @@ struct Rows;
 struct Batch {
     dim: usize,
     rows: Vec<Vec<f64>>,
+}
+
+impl Batch {
+    /// The rows of a range; none where it reaches outside the batch.
+    fn part(&self, rows: &Range<usize>) -> &[Vec<f64>] {
+        self.rows.get(rows.clone()).unwrap_or_default()
+    }
+
+    fn part_mut(&mut self, rows: &Range<usize>) -> &mut [Vec<f64>] {
+        self.rows.get_mut(rows.clone()).unwrap_or_default()
+    }
+
+    /// The columns of the rows of a range.
+    fn columns(&self, rows: &Range<usize>) -> Vec<Vec<f64>> {
+        let column = |j| self.part(rows).iter().map(|row| row[j]).collect();
+        (0..self.dim).map(column).collect()
+    }
+
+    fn is_square(&self) -> bool {
+        self.rows.len() == self.dim
+    }
 }
 
 type Done = Result<(), Infallible>;
@@ -48,13 +71,13 @@ impl Backend for Rows {
     }
 
     fn copy(&self, x: &Batch, y: &mut Batch) -> Done {
-        y.rows.clone_from(&x.rows);
+        assign(y.rows.iter_mut().flatten(), x.rows.iter().flatten());
         Ok(())
     }
 
     fn axpy(&self, rows: Range<usize>, a: f64, x: &Batch, y: &mut Batch) -> Done {
-        for r in rows {
-            for (y, x) in y.rows[r].iter_mut().zip(&x.rows[r]) {
+        for (y, x) in y.part_mut(&rows).iter_mut().zip(x.part(&rows)) {
+            for (y, x) in y.iter_mut().zip(x) {
                 *y += a * x;
             }
         }
@@ -69,8 +92,9 @@ impl Backend for Rows {
         y: &Batch,
         out: &mut Vec<f64>,
     ) -> Done {
-        for r in rows {
-            out[r] += a * dot(&x.rows[r], &y.rows[r]);
+        let pairs = x.part(&rows).iter().zip(y.part(&rows));
+        for (out, (x, y)) in out.iter_mut().skip(rows.start).zip(pairs) {
+            *out += a * dot(x, y);
         }
         Ok(())
     }
@@ -88,34 +112,31 @@ impl Backend for Rows {
     }
 
     fn upload(&self, host: &[f64], x: &mut Batch) -> Done {
-        for (row, host) in x.rows.iter_mut().zip(host.chunks(x.dim.max(1))) {
-            row.copy_from_slice(host);
-        }
+        assign(x.rows.iter_mut().flatten(), host);
         Ok(())
     }
 
     fn download(&self, x: &Batch, host: &mut [f64]) -> Done {
-        for (row, host) in x.rows.iter().zip(host.chunks_mut(x.dim.max(1))) {
-            host.copy_from_slice(row);
-        }
+        assign(host, x.rows.iter().flatten());
         Ok(())
     }
 
     fn upload_rows(&self, host: &[f64], out: &mut Vec<f64>) -> Done {
-        out.copy_from_slice(host);
+        assign(out, host);
         Ok(())
     }
 
     fn download_rows(&self, rows: &Vec<f64>, host: &mut [f64]) -> Done {
-        host.copy_from_slice(rows);
+        assign(host, rows);
         Ok(())
     }
 }
 
-/// Step 2: memory on request, for those who have it.
+/// Step 2: memory on request, which the suite asks for. What it holds is unspecified: NaN shows who
+/// reads it.
 impl Allocate for Rows {
     fn batch(&self, shape: Shape) -> Result<Batch, Infallible> {
-        let rows = vec![vec![0.0; shape.dim]; shape.rows];
+        let rows = vec![vec![f64::NAN; shape.dim]; shape.rows];
         Ok(Batch {
             dim: shape.dim,
             rows,
@@ -123,7 +144,7 @@ impl Allocate for Rows {
     }
 
     fn rows(&self, rows: usize) -> Result<Vec<f64>, Infallible> {
-        Ok(vec![0.0; rows])
+        Ok(vec![f64::NAN; rows])
     }
 }
 
@@ -138,14 +159,13 @@ impl DenseBackend for Rows {
         store: Store,
         out: &mut Batch,
     ) -> Done {
-        for r in rows {
-            let x = &x.rows[r];
-            for (i, out) in out.rows[r].iter_mut().enumerate() {
-                let product = match op {
-                    Op::Plain => dot(&w.rows[i], x),
-                    Op::Transposed => w.rows.iter().zip(x).map(|(w, x)| w[i] * x).sum(),
-                };
-                put(store, product, out);
+        let w = match op {
+            Op::Plain => w.rows.clone(),
+            Op::Transposed => w.columns(&(0..w.rows.len())),
+        };
+        for (out, x) in out.part_mut(&rows).iter_mut().zip(x.part(&rows)) {
+            for (out, w) in out.iter_mut().zip(&w) {
+                put(store, dot(w, x), out);
             }
         }
         Ok(())
@@ -160,19 +180,18 @@ impl DenseBackend for Rows {
         store: Store,
         g: &mut Batch,
     ) -> Done {
-        for (i, g) in g.rows.iter_mut().enumerate() {
-            for (j, g) in g.iter_mut().enumerate() {
-                let sum: f64 = rows.clone().map(|r| s.rows[r][i] * v.rows[r][j]).sum();
-                put(store, a * sum, g);
+        let (s, v) = (s.columns(&rows), v.columns(&rows));
+        for (g, s) in g.rows.iter_mut().zip(&s) {
+            for (g, v) in g.iter_mut().zip(&v) {
+                put(store, a * dot(s, v), g);
             }
         }
         Ok(())
     }
 
     fn sum_rows(&self, rows: Range<usize>, a: f64, x: &Batch, store: Store, g: &mut Batch) -> Done {
-        for (j, g) in g.rows[0].iter_mut().enumerate() {
-            let sum: f64 = rows.clone().map(|r| x.rows[r][j]).sum();
-            put(store, a * sum, g);
+        for (g, x) in g.rows.iter_mut().flatten().zip(x.columns(&rows)) {
+            put(store, a * x.iter().sum::<f64>(), g);
         }
         Ok(())
     }
@@ -185,8 +204,9 @@ impl DenseBackend for Rows {
         store: Store,
         out: &mut Batch,
     ) -> Done {
-        for r in rows {
-            for (out, (x, y)) in out.rows[r].iter_mut().zip(x.rows[r].iter().zip(&y.rows[r])) {
+        let pairs = x.part(&rows).iter().zip(y.part(&rows));
+        for (out, (x, y)) in out.part_mut(&rows).iter_mut().zip(pairs) {
+            for (out, (x, y)) in out.iter_mut().zip(x.iter().zip(y)) {
                 put(store, x * y, out);
             }
         }
@@ -200,17 +220,17 @@ impl DenseBackend for Rows {
         shift: Option<&Batch>,
         x: &mut Batch,
     ) -> Done {
-        for r in rows {
-            for (j, x) in x.rows[r].iter_mut().enumerate() {
-                *x = *x * scale.rows[r][j] + shift.map_or(0.0, |shift| shift.rows[r][j]);
+        for (x, scale) in x.part_mut(&rows).iter_mut().zip(scale.part(&rows)) {
+            for (x, scale) in x.iter_mut().zip(scale) {
+                *x *= scale;
             }
         }
-        Ok(())
+        shift.map_or(Ok(()), |shift| self.axpy(rows, 1.0, shift, x))
     }
 
     fn add_bias(&self, bias: &Batch, x: &mut Batch) -> Done {
         for row in &mut x.rows {
-            for (x, bias) in row.iter_mut().zip(&bias.rows[0]) {
+            for (x, bias) in row.iter_mut().zip(bias.rows.iter().flatten()) {
                 *x += bias;
             }
         }
@@ -227,28 +247,29 @@ impl DenseBackend for Rows {
         d2: &mut Batch,
     ) -> Done {
         self.add_bias(bias, h)?;
-        for (r, h) in h.rows.iter().enumerate() {
-            activation.jets(h, &mut z.rows[r], &mut d1.rows[r], &mut d2.rows[r]);
+        let outputs = z.rows.iter_mut().zip(&mut d1.rows).zip(&mut d2.rows);
+        for (h, ((z, d1), d2)) in h.rows.iter().zip(outputs) {
+            activation.jets(h, z, d1, d2);
         }
         Ok(())
     }
 
     fn transpose(&self, x: &Batch, out: &mut Batch) -> Done {
-        for (j, out) in out.rows.iter_mut().enumerate() {
-            for (out, row) in out.iter_mut().zip(&x.rows) {
-                *out = row[j];
-            }
+        for (out, column) in out.rows.iter_mut().zip(x.columns(&(0..x.rows.len()))) {
+            assign(out, &column);
         }
         Ok(())
     }
 
     fn log_abs_det(&self, a: &mut Batch) -> Result<(f64, f64), Infallible> {
+        if !a.is_square() {
+            return Ok((0.0, f64::NEG_INFINITY));
+        }
         let (mut sign, mut log) = (1.0, 0.0);
         for k in 0..a.rows.len() {
-            let Some(pivot_row) = eliminate(&mut a.rows, k, &mut []) else {
+            let Some((pivot_row, pivot)) = eliminate(&mut a.rows, k, &mut []) else {
                 return Ok((0.0, f64::NEG_INFINITY));
             };
-            let pivot = a.rows[k][k];
             sign *= pivot.signum() * if pivot_row == k { 1.0 } else { -1.0 };
             log += pivot.abs().ln();
         }
@@ -257,12 +278,17 @@ impl DenseBackend for Rows {
 
     fn solve(&self, a: &mut Batch, op: Op, x: &mut Batch) -> Result<bool, Infallible> {
         let n = a.rows.len();
-        if op == Op::Transposed {
-            let transposed = (0..n).map(|j| a.rows.iter().map(|row| row[j]).collect());
-            a.rows = transposed.collect();
+        if !a.is_square() || x.dim != n {
+            return Ok(false);
         }
+        if op == Op::Transposed {
+            a.rows = a.columns(&(0..n));
+        }
+        // A singular matrix leaves x as it was.
+        let before = x.rows.clone();
         for k in 0..n {
             if eliminate(&mut a.rows, k, &mut x.rows).is_none() {
+                x.rows = before;
                 return Ok(false);
             }
         }
@@ -275,9 +301,13 @@ impl DenseBackend for Rows {
         Ok(true)
     }
 
-    /// Elimination without pivoting keeps every pivot of a definite matrix positive.
+    /// Elimination without pivoting has the pivots d_k = l_kk² of Cholesky, each of which must exceed
+    /// n ε max_i a_ii; ε is that of the batch's numbers, `Self::Scalar::EPSILON`.
     fn is_positive_definite(&self, a: &mut Batch) -> Result<bool, Infallible> {
         let n = a.rows.len();
+        if !a.is_square() {
+            return Ok(false);
+        }
         let mut s: Vec<Vec<f64>> = (0..n)
             .map(|i| {
                 (0..n)
@@ -288,8 +318,8 @@ impl DenseBackend for Rows {
         let largest = (0..n).map(|i| s[i][i]).fold(0.0, f64::max);
         for k in 0..n {
             let pivot = s[k][k];
-            // NaN is not definite either.
-            if pivot.is_nan() || pivot <= n as f64 * f64::EPSILON * largest {
+            // Written so that NaN and infinity fail.
+            if !(pivot > n as f64 * <f64 as Scalar>::EPSILON * largest && pivot < f64::INFINITY) {
                 return Ok(false);
             }
             let (above, below) = s.split_at_mut(k + 1);
@@ -308,6 +338,12 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
 
+fn assign<'a>(to: impl IntoIterator<Item = &'a mut f64>, from: impl IntoIterator<Item = &'a f64>) {
+    for (to, from) in to.into_iter().zip(from) {
+        *to = *from;
+    }
+}
+
 /// `Set` must not read what was there: it may be NaN.
 fn put(store: Store, value: f64, out: &mut f64) {
     match store {
@@ -317,8 +353,9 @@ fn put(store: Store, value: f64, out: &mut f64) {
 }
 
 /// One step of Gaussian elimination with row pivoting, on the right-hand sides too (each a row of
-/// `rhs`); the row that was swapped into place k, or `None` where no usable pivot is left.
-fn eliminate(a: &mut [Vec<f64>], k: usize, rhs: &mut [Vec<f64>]) -> Option<usize> {
+/// `rhs`); the row that was swapped into place k and its pivot, or `None` where no usable one is
+/// left.
+fn eliminate(a: &mut [Vec<f64>], k: usize, rhs: &mut [Vec<f64>]) -> Option<(usize, f64)> {
     let size = |i: usize| a[i][k].abs();
     if (k..a.len()).any(|i| !size(i).is_finite()) {
         return None;
@@ -340,7 +377,7 @@ fn eliminate(a: &mut [Vec<f64>], k: usize, rhs: &mut [Vec<f64>]) -> Option<usize
             x[i] -= factor * x[k];
         }
     }
-    Some(best)
+    Some((best, pivot[k]))
 }
 
 /// Step 4: the suite. `dense` runs what a `DenseBackend` must do and lists the rest as ignored;

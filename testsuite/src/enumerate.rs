@@ -2,7 +2,7 @@
 
 use detfree_core::{RouletteSchedule, Terms};
 
-use crate::failure::near;
+use crate::failure::{ensure, near};
 use crate::{Failure, Outcome, Plain};
 
 /// What one run of a series gave for a batch: the value of every row, and the gradient summed
@@ -15,6 +15,15 @@ pub struct Sums {
     pub gradient: Plain,
 }
 
+/// The same of a batch whose rows have Jacobians of their own: the gradient of every row apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowSums {
+    /// X_r
+    pub values: Vec<f64>,
+    /// s_r v_rᵀ
+    pub gradients: Vec<Plain>,
+}
+
 /// Rounding of a sum of a hundred or so numbers of order 1, each from a few dozen operations.
 const ROUNDINGS: f64 = 256.0;
 
@@ -24,6 +33,19 @@ pub fn sign_vectors(dim: usize) -> Plain {
     Plain::new(1 << dim, dim, |r, c| {
         1.0 - 2.0 * f64::from((r >> c & 1) as u8)
     })
+}
+
+/// mean ← mean + share · gradient
+fn add(mean: &mut Plain, share: f64, gradient: &Plain) -> Outcome {
+    ensure(gradient.shape() == mean.shape(), || {
+        format!(
+            "a gradient of {:?}, not {:?}",
+            gradient.shape(),
+            mean.shape()
+        )
+    })?;
+    *mean = mean.plus(share, gradient);
+    Ok(())
 }
 
 /// How much of an expectation the numbers of terms beyond n can hold, for ‖v‖ = 1 and terms of
@@ -81,7 +103,7 @@ pub fn unbiased(
         if probability > 0.0 {
             let sums = estimator(n, &probes)?;
             value += probability * share * sums.values.iter().sum::<f64>();
-            gradient = gradient.plus(probability * share, &sums.gradient);
+            add(&mut gradient, probability * share, &sums.gradient)?;
         }
     }
     let (_, log_det, inverse) = Plain::identity(dim).plus(1.0, jacobian).invert();
@@ -93,39 +115,56 @@ pub fn unbiased(
         tolerance,
     )?;
     let case = format!("E[gradient] with {law:?}");
-    near(case, gradient.as_slice(), inverse.t().as_slice(), tolerance)
+    near(case, &gradient, &inverse.t(), tolerance)
 }
 
-/// Passes where every row of a batch has E\[X_r\] = `log_dets[r]` under the stratified roulette,
-/// over every probe of {±1}^D (the same in every row) and every draw of uniform and rotation up to
-/// which terms the rows get, with exact probabilities, to 256 times `rounding`.
+/// Passes where every row of a batch has E\[X_r\] = log det(I + J_r) and E\[s_r v_rᵀ\] =
+/// (I + J_r)⁻ᵀ under the stratified roulette, over every probe of {±1}^D (the same in every row) and
+/// every draw of uniform and rotation up to which terms the rows get, with exact probabilities, to
+/// 256 times `rounding`.
+///
+/// `jacobians` has one J_r a row, as [`unbiased`] wants it.
 ///
 /// # Errors
 /// Which row is off, and by how much.
 pub fn unbiased_rows(
     law: &RouletteSchedule,
-    contraction: f64,
-    dim: usize,
-    log_dets: &[f64],
+    jacobians: &[Plain],
     rounding: f64,
-    mut estimator: impl FnMut(Terms, &Plain) -> Result<Vec<f64>, Failure>,
+    mut estimator: impl FnMut(Terms, &Plain) -> Result<RowSums, Failure>,
 ) -> Outcome {
-    let rows = log_dets.len();
+    let rows = jacobians.len();
+    let dim = jacobians.iter().map(|j| j.shape().dim).max().unwrap_or(0);
+    let contraction = jacobians.iter().map(|j| j.squared_norm().sqrt());
+    let contraction = contraction.fold(0.0, f64::max);
     let signs = sign_vectors(dim);
     let count = signs.shape().rows;
-    let mut means = vec![0.0; rows];
+    let mut values = vec![0.0; rows];
+    let mut gradients = vec![Plain::new(dim, dim, |_, _| 0.0); rows];
     let most = most_terms(law, contraction, dim, rounding / rows as f64);
     for (probability, terms) in draws(law, rows, most) {
+        let share = probability / count as f64;
         for probe in 0..count {
             let probes = Plain::new(rows, dim, |_, c| signs.at(probe, c));
-            let values = estimator(terms, &probes)?;
-            for (mean, value) in means.iter_mut().zip(values) {
-                *mean += probability / count as f64 * value;
+            let sums = estimator(terms, &probes)?;
+            for (mean, value) in values.iter_mut().zip(sums.values) {
+                *mean += share * value;
+            }
+            for (mean, gradient) in gradients.iter_mut().zip(&sums.gradients) {
+                add(mean, share, gradient)?;
             }
         }
     }
-    let case = format!("E[value] of every row with {law:?}");
-    near(case, &means, log_dets, ROUNDINGS * rounding)
+    for (r, jacobian) in jacobians.iter().enumerate() {
+        let (_, log_det, inverse) = Plain::identity(dim).plus(1.0, jacobian).invert();
+        let tolerance = ROUNDINGS * rounding;
+        let case = format!("E[value] of row {r} with {law:?}");
+        near(case, &[values[r]], &[log_det], tolerance)?;
+        let case = format!("E[gradient] of row {r} with {law:?}");
+        let gradient = &gradients[r];
+        near(case, gradient, &inverse.t(), tolerance)?;
+    }
+    Ok(())
 }
 
 /// The numbers of terms change only where some S(k) crosses a quantile: between these cuts every

@@ -1,9 +1,10 @@
 //! The relative gradient of one layer the long way round: explicit inverses, the ordinary gradient
 //! and the chain rule through the group.
 
-use detfree_core::{Affine, Key, Scalar, Side};
+use detfree_core::{Affine, Allocate, Key, Scalar, Side};
 
-use crate::failure::near;
+use crate::failure::{Computed, near};
+use crate::operands::batch;
 use crate::{Failure, Outcome, Plain};
 
 /// ∂ℓ/∂W = W⁻ᵀ + (1/R) Σ δ_r z_rᵀ and ∂ℓ/∂b = (1/R) Σ δ_r: the ordinary gradient.
@@ -54,6 +55,14 @@ pub(crate) fn random_layer<T: Scalar>(key: Key, dim: usize) -> Affine<Plain> {
     }
 }
 
+/// A layer on a backend.
+pub(crate) fn upload<B: Allocate>(b: &B, layer: &Affine<Plain>) -> Computed<B, Affine<B::Batch>> {
+    Ok(Affine {
+        weight: batch(b, &layer.weight)?,
+        bias: batch(b, &layer.bias)?,
+    })
+}
+
 /// Passes where `direction` gives (ΔW, Δb) of a layer for inputs z and δ = ∂ℓ/∂y, in many shapes
 /// with fewer and more rows than dimensions, against explicit inverses in `f64`.
 ///
@@ -86,7 +95,7 @@ pub fn relative_direction<T: Scalar>(
             ("Δb", &got.bias, &want.bias),
         ] {
             let case = format!("{name} {side:?}, {rows} rows of {dim}");
-            near(case, got.as_slice(), want.as_slice(), tolerance)?;
+            near(case, got, want, tolerance)?;
         }
     }
     Ok(())

@@ -23,6 +23,11 @@
 //! assert that a wrong backend is rejected, and by which check: [`basic_checks`], [`dense_checks`],
 //! [`flow_checks`]. The README of the crate says what each proves, what it would catch, and what it
 //! cannot.
+//!
+//! The judges behind them serve other implementations too: [`adjoint`] and [`linearises`] an
+//! [`Operator`](detfree_core::Operator), [`unbiased`] and [`unbiased_rows`] an estimator,
+//! [`sampler_follows`] a law of numbers of terms, [`relative_direction`] and [`relative_tracking`] a
+//! [`RelativeGradient`](detfree_core::RelativeGradient).
 #![forbid(unsafe_code)]
 
 mod checks;
@@ -30,17 +35,21 @@ mod enumerate;
 mod failure;
 mod jacobians;
 mod layer;
+mod net;
 mod operands;
 mod operator;
 mod plain;
 mod schedule;
 mod suite;
+mod tracking;
 
 pub use checks::{Check, basic_checks, dense_checks, flow_checks};
-pub use enumerate::{Sums, sign_vectors, unbiased, unbiased_rows};
+pub use enumerate::{RowSums, Sums, sign_vectors, unbiased, unbiased_rows};
 pub use failure::{Failure, Outcome};
 pub use layer::relative_direction;
+pub use operands::{SHAPES, ranges};
 pub use operator::{adjoint, linearises};
 pub use plain::Plain;
 pub use schedule::sampler_follows;
 pub use suite::{Fixture, Suite, Unavailable};
+pub use tracking::relative_tracking;

@@ -7,9 +7,10 @@ use detfree_core::{Allocate, Backend, Scalar, Shape};
 use crate::Plain;
 use crate::failure::Computed;
 
-/// One element, one row, one column, and dimensions around the multiples of 8, 32 and 128 that
-/// vector loops, tiles and words of random bits treat apart.
-pub(crate) const SHAPES: [Shape; 9] = [
+/// The shapes of batches that checks go through: one element, one row, one column, dimensions around
+/// the multiples of 8, 32 and 128 that vector loops, tiles and words of random bits treat apart,
+/// many short rows, and one row of more columns than a group of threads writes at once.
+pub const SHAPES: [Shape; 12] = [
     Shape::new(1, 1),
     Shape::new(1, 7),
     Shape::new(5, 1),
@@ -19,10 +20,15 @@ pub(crate) const SHAPES: [Shape; 9] = [
     Shape::new(2, 100),
     Shape::new(6, 130),
     Shape::new(40, 64),
+    Shape::new(90, 13),
+    Shape::new(300, 5),
+    Shape::new(1, 1030),
 ];
 
-/// All rows, none at either end and in the middle, the first, the last, and an interior part.
-pub(crate) fn ranges(rows: usize) -> Vec<Range<usize>> {
+/// The row ranges that checks go through, for a batch of at least one row: all rows, none at either
+/// end and in the middle, the first, the last, and an interior part.
+#[must_use]
+pub fn ranges(rows: usize) -> Vec<Range<usize>> {
     let middle = rows / 2;
     let mut ranges = vec![
         0..rows,
@@ -30,7 +36,7 @@ pub(crate) fn ranges(rows: usize) -> Vec<Range<usize>> {
         rows..rows,
         middle..middle,
         0..1,
-        rows - 1..rows,
+        rows.saturating_sub(1)..rows,
     ];
     if rows > 2 {
         ranges.push(1..rows - 1);

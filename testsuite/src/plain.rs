@@ -144,6 +144,11 @@ impl Plain {
         &self.data[r * self.shape.dim..(r + 1) * self.shape.dim]
     }
 
+    /// Row r as a batch of its own.
+    pub(crate) fn one_row(&self, r: usize) -> Self {
+        Self::from_vec(Shape::new(1, self.shape.dim), self.row(r).to_vec())
+    }
+
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f64] {
         &mut self.data
     }

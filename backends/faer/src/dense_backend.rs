@@ -7,7 +7,7 @@ use detfree_core::reference::Heap;
 use detfree_core::{Activation, Dense, DenseBackend, Op, Scalar, Store};
 use faer::traits::ComplexField;
 
-use crate::rows::{blocks_mut, each, each_mut, span, span_mut};
+use crate::rows::{blocks_mut, each, span, span_mut};
 use crate::{Faer, factorise, loops, product};
 
 impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
@@ -21,6 +21,17 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         out: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
         product::apply(&self.threads, rows, w, op, x, store, out);
+        Ok(())
+    }
+
+    fn apply_to_both(
+        &self,
+        w: &Dense<Vec<T>>,
+        op: Op,
+        x: [&Dense<Vec<T>>; 2],
+        out: [&mut Dense<Vec<T>>; 2],
+    ) -> Result<(), Infallible> {
+        product::apply_to_both(&self.threads, w, op, x, out);
         Ok(())
     }
 
@@ -101,14 +112,10 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
     }
 
     fn add_bias(&self, bias: &Dense<Vec<T>>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
-        let (bias, rows) = (span(bias, 0..1), each_mut(x));
+        let (bias, x) = (span(bias, 0..1), x.as_mut_slice());
         self.arch.dispatch(
             #[inline(always)]
-            || {
-                for x in rows {
-                    loops::add(bias, x);
-                }
-            },
+            || loops::add_to_rows(bias, x),
         );
         Ok(())
     }
@@ -129,9 +136,7 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
             #[inline(always)]
             || {
                 for (h, ((z, d1), d2)) in blocks {
-                    for h in h.chunks_exact_mut(bias.len().max(1)) {
-                        loops::add(bias, h);
-                    }
+                    loops::add_to_rows(bias, h);
                     activation.jets(h, z, d1, d2);
                 }
             },

@@ -3,11 +3,11 @@
 use core::convert::Infallible;
 
 use detfree_core::reference::Heap;
-use detfree_core::{Activation, Adam, BaseDensity, Dense, FlowBackend, Scalar};
+use detfree_core::{Activation, Adam, BaseDensity, Dense, FlowBackend, Scalar, Shape};
 use faer::traits::ComplexField;
 
 use crate::rows::{block_rows, blocks_mut, each, each_mut, span};
-use crate::{Faer, loops};
+use crate::{Faer, loops, relative_adam};
 
 impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
     fn bijection(
@@ -18,23 +18,21 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
         z: &mut Dense<Vec<T>>,
         d1: &mut Dense<Vec<T>>,
         score: &mut Dense<Vec<T>>,
-        log: &mut Dense<Vec<f64>>,
+        log: Option<&mut Dense<Vec<f64>>>,
     ) -> Result<(), Infallible> {
         let bias = span(bias, 0..1);
-        let dim = bias.len().max(1);
         let outputs = blocks_mut(z).zip(blocks_mut(d1)).zip(blocks_mut(score));
-        let logs = log.as_mut_slice().chunks_mut(block_rows(dim));
-        let blocks = blocks_mut(y).zip(outputs).zip(logs);
+        let blocks = blocks_mut(y).zip(outputs);
+        let logs = log.map_or(&mut [][..], |log| log.as_mut_slice());
+        let mut logs = logs.chunks_mut(block_rows(bias.len()));
         self.arch.dispatch(
             #[inline(always)]
             || {
-                for ((y, ((z, d1), score)), logs) in blocks {
-                    for y in y.chunks_exact_mut(dim) {
-                        loops::add(bias, y);
-                    }
+                for (y, ((z, d1), score)) in blocks {
+                    loops::add_to_rows(bias, y);
                     activation.scores(y, z, d1, score);
-                    for (log, d1) in logs.iter_mut().zip(d1.chunks_exact(dim)) {
-                        *log += Activation::log_slopes(d1);
+                    if let Some(logs) = logs.next() {
+                        Activation::add_log_slopes(d1, logs);
                     }
                 }
             },
@@ -87,5 +85,31 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
             || step.ascend(g, m, v, w),
         );
         Ok(())
+    }
+
+    fn relative_adam(
+        &self,
+        step: &Adam,
+        a: f64,
+        left: &Dense<Vec<T>>,
+        right: &Dense<Vec<T>>,
+        scratch: &mut Dense<Vec<T>>,
+        first_moment: &mut Dense<Vec<T>>,
+        second_moment: &mut Dense<Vec<T>>,
+        weight: &mut Dense<Vec<T>>,
+    ) -> Result<(), Infallible> {
+        relative_adam::ascend(
+            (&self.threads, self.arch),
+            step,
+            a,
+            [left, right],
+            scratch,
+            [first_moment, second_moment, weight],
+        );
+        Ok(())
+    }
+
+    fn relative_adam_scratch(&self, dim: usize) -> Shape {
+        relative_adam::scratch(&self.threads, dim)
     }
 }

@@ -26,6 +26,7 @@ mod flow_backend;
 mod host;
 mod loops;
 mod product;
+mod relative_adam;
 mod rows;
 mod threads;
 

@@ -20,6 +20,31 @@ pub(crate) fn add<T: Scalar>(x: &[T], y: &mut [T]) {
     }
 }
 
+/// The longest row that is repeated to make longer loops.
+const SHORT: usize = 16;
+
+/// y_r ← y_r + x for rows of the length of x, one after the other in y.
+#[inline(always)]
+pub(crate) fn add_to_rows<T: Scalar>(x: &[T], y: &mut [T]) {
+    const LENGTH: usize = 8 * SHORT;
+    let dim = x.len().max(1);
+    if dim > SHORT {
+        for y in y.chunks_exact_mut(dim) {
+            add(x, y);
+        }
+        return;
+    }
+    let mut several = [T::zero(); LENGTH];
+    for row in several.chunks_exact_mut(dim) {
+        for (to, &from) in row.iter_mut().zip(x) {
+            *to = from;
+        }
+    }
+    for y in y.chunks_mut(LENGTH / dim * dim) {
+        add(&several, y);
+    }
+}
+
 /// x ← c x
 #[inline(always)]
 pub(crate) fn scale<T: Scalar>(c: T, x: &mut [T]) {

@@ -30,7 +30,13 @@ fn training_step<T: Scalar + ComplexField>(rows: usize, dim: usize) {
             b.apply(0..rows, &w, op, &x, Store::Set, &mut y)?;
         }
         b.bijection(
-            activation, &bias, &mut y, &mut z, &mut d1, &mut score, &mut log,
+            activation,
+            &bias,
+            &mut y,
+            &mut z,
+            &mut d1,
+            &mut score,
+            Some(&mut log),
         )?;
         b.bias_activate(activation, &bias, &mut y, &mut z, &mut d1, &mut score)?;
         b.base_density(BaseDensity::Normal, &z, &mut score, &mut log)?;

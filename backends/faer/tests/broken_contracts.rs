@@ -54,7 +54,7 @@ fn passes(
         &mut x2,
         &mut y2,
         out,
-        &mut results,
+        Some(&mut results),
     )?;
     b.inverse_bijection(activation, x, out)?;
     b.base_density(BaseDensity::Normal, x, out, &mut results)?;

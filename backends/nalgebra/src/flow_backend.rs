@@ -16,7 +16,7 @@ impl<S: Storage<Item: RealField>, R: Storage<Item = f64>> FlowBackend for Nalgeb
         z: &mut Dense<S>,
         d1: &mut Dense<S>,
         score: &mut Dense<S>,
-        log: &mut Dense<R>,
+        log: Option<&mut Dense<R>>,
     ) -> Result<(), Infallible> {
         self.passes
             .bijection(activation, bias, y, z, d1, score, log)

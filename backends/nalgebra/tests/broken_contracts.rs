@@ -110,7 +110,7 @@ fn whole(b: &Nalgebra<f64>, x: &Batch, y: &Batch, out: &mut Batch) -> Result<(),
         &mut x2,
         &mut y2,
         out,
-        &mut results,
+        Some(&mut results),
     )?;
     b.inverse_bijection(activation, x, out)?;
     b.base_density(BaseDensity::Normal, x, out, &mut results)?;

@@ -64,6 +64,19 @@ pub(super) enum Problem {
     #[error("too few rows: expected at least {needed} (columns + 2), found {rows}")]
     TooFewRows { rows: usize, needed: usize },
     #[error(
+        "no rows are left to train on: of {rows}, {validation} validate and {held_out} are held out"
+    )]
+    NothingToTrainOn {
+        rows: usize,
+        validation: usize,
+        held_out: usize,
+    },
+    #[error(
+        "holds {value}, but --logit expects whole numbers from 0 to {} (images, for example)",
+        levels - 1.0
+    )]
+    NotALevel { value: f64, levels: f64 },
+    #[error(
         "has no spread among its training rows in {names}: remove constant columns (whole numbers \
          may stay with --dequantize)"
     )]

@@ -1,7 +1,7 @@
 use detfree::Key;
 
-use super::Table;
 use super::error::{DataError, Problem};
+use super::{Format, Table};
 
 /// A table's rows in random order: eight tenths to train on, a tenth each to validate
 /// and to hold out. A tenth is rounded down, but is one row at least.
@@ -20,32 +20,45 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Splits `data`. To the columns `noisy` the caller will add noise, so they may be constant.
+    /// Splits `data`, with as many rows to validate as asked for, or a tenth. To the columns `noisy`
+    /// the caller will add noise, so they may be constant.
     ///
     /// # Errors
     ///
-    /// Fewer rows than columns + 2; a column that has one value in every training row; a test
+    /// Fewer rows than columns + 2, or than validate and are held out; a column that has one value in every training row; a test
     /// table of other width.
     pub(crate) fn new(
         data: Table,
         test: Option<Table>,
+        validation: Option<usize>,
         noisy: &[usize],
         key: Key,
     ) -> Result<Self, DataError> {
         if let Some(test) = &test {
             test.expect_columns(data.dim(), data.origin())?;
         }
-        let (rows, needed) = (data.rows(), data.dim() + 2);
+        let rows = data.rows();
+        let tenth = (rows / 10).max(1);
+        let validation = validation.unwrap_or(tenth);
+        let held_out = if test.is_some() { 0 } else { tenth };
+        let needed = data.dim() + 2;
         if rows < needed {
             return Err(Problem::TooFewRows { rows, needed }.of(data.origin()));
         }
+        if validation.saturating_add(held_out) >= rows {
+            let problem = Problem::NothingToTrainOn {
+                rows,
+                validation,
+                held_out,
+            };
+            return Err(problem.of(data.origin()));
+        }
         let mut train = permutation(rows, key);
-        let tenth = (rows / 10).max(1);
         let held_out = match &test {
             Some(test) => (0..test.rows()).collect(),
-            None => train.split_off(train.len() - tenth),
+            None => train.split_off(train.len() - held_out),
         };
-        let validation = train.split_off(train.len() - tenth);
+        let validation = train.split_off(train.len() - validation);
         let constant = constant_columns(&data, &train, noisy);
         if !constant.is_empty() {
             let names = data.quoted_names(&constant);
@@ -58,6 +71,30 @@ impl Parts {
             data,
             test,
         })
+    }
+
+    /// The number of levels of whole numbers: 256 of an image file, else one more than the largest.
+    pub(crate) fn levels(&self) -> f64 {
+        match self.data.format() {
+            Format::Idx => 256.0,
+            _ => 1.0 + self.data.values().iter().fold(0.0, |m: f64, &x| m.max(x)),
+        }
+    }
+
+    /// Refuses numbers that are not whole, or outside the levels: a logit cannot take them.
+    ///
+    /// # Errors
+    ///
+    /// The first such number.
+    pub(crate) fn expect_levels(&self) -> Result<(), DataError> {
+        let levels = self.levels();
+        for table in [Some(&self.data), self.test.as_ref()].into_iter().flatten() {
+            let outside = |&&x: &&f64| x.fract() != 0.0 || x < 0.0 || x >= levels;
+            if let Some(&value) = table.values().iter().find(outside) {
+                return Err(Problem::NotALevel { value, levels }.of(table.origin()));
+            }
+        }
+        Ok(())
     }
 
     /// The table that `held_out` counts the rows of.
@@ -86,7 +123,6 @@ fn constant_columns(data: &Table, train: &[usize], noisy: &[usize]) -> Vec<usize
 
 #[cfg(test)]
 mod tests {
-    use super::super::Format;
     use super::*;
 
     /// Columns r, r², … of the row number r.
@@ -107,7 +143,7 @@ mod tests {
     fn every_row_is_in_exactly_one_part() {
         let key = Key::new(1);
         for (rows, tenth) in [(4, 1), (5, 1), (19, 1), (20, 2), (99, 9), (1000, 100)] {
-            let parts = Parts::new(table("d", 2, rows), None, &[], key).unwrap();
+            let parts = Parts::new(table("d", 2, rows), None, None, &[], key).unwrap();
             assert_eq!(parts.validation.len(), tenth);
             assert_eq!(parts.held_out.len(), tenth);
             assert_eq!(parts.held_out_table(), &parts.data);
@@ -115,7 +151,8 @@ mod tests {
             assert!(all.into_iter().eq(0..rows));
 
             let test = table("t", 2, 7);
-            let parts = Parts::new(table("d", 2, rows), Some(test.clone()), &[], key).unwrap();
+            let parts =
+                Parts::new(table("d", 2, rows), Some(test.clone()), None, &[], key).unwrap();
             assert_eq!(parts.validation.len(), tenth);
             assert!(parts.held_out.iter().copied().eq(0..7));
             assert_eq!(parts.held_out_table(), &test);
@@ -128,9 +165,49 @@ mod tests {
     }
 
     #[test]
+    fn as_many_rows_validate_as_are_asked_for() {
+        let parts = |rows, test: Option<Table>| {
+            Parts::new(table("d", 2, 20), test, Some(rows), &[], Key::new(1))
+        };
+        let split = parts(7, None).unwrap();
+        let sizes = [&split.train, &split.validation, &split.held_out].map(Vec::len);
+        assert_eq!(sizes, [11, 7, 2]);
+        assert!(parts(16, None).is_ok() && parts(18, Some(table("t", 2, 3))).is_ok());
+        assert_eq!(
+            parts(18, None).unwrap_err().to_string(),
+            "d: no rows are left to train on: of 20, 18 validate and 2 are held out"
+        );
+        assert!(parts(20, Some(table("t", 2, 3))).is_err());
+    }
+
+    /// Images' levels are 256 whatever they hold; a table's end with its largest number.
+    #[test]
+    fn levels_are_whole_numbers_in_a_range() {
+        let with = |format, values: &[f64]| {
+            let data = Table::new(
+                "d".to_owned(),
+                format,
+                (vec!["a".to_owned()], values.to_vec()),
+            );
+            Parts::new(data, None, None, &[0], Key::new(1)).unwrap()
+        };
+        assert_eq!(with(Format::Idx, &[3.0, 0.0, 9.0]).levels(), 256.0);
+        let good = with(Format::Csv, &[3.0, 0.0, 15.0]);
+        assert_eq!(good.levels(), 16.0);
+        assert!(good.expect_levels().is_ok());
+        for bad in [-1.0, 0.5] {
+            let error = with(Format::Csv, &[3.0, bad, 15.0]).expect_levels();
+            let message = format!(
+                "d: holds {bad}, but --logit expects whole numbers from 0 to 15 (images, for example)"
+            );
+            assert_eq!(error.unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
     fn the_key_decides_the_order() {
         let train = |bits| {
-            Parts::new(table("d", 2, 50), None, &[], Key::new(bits))
+            Parts::new(table("d", 2, 50), None, None, &[], Key::new(bits))
                 .unwrap()
                 .train
         };
@@ -155,7 +232,7 @@ mod tests {
     #[test]
     fn tables_that_cannot_be_split() {
         let error = |data: Table, test, noisy: &[usize]| {
-            Parts::new(data, test, noisy, Key::new(1))
+            Parts::new(data, test, None, noisy, Key::new(1))
                 .unwrap_err()
                 .to_string()
         };
@@ -163,7 +240,7 @@ mod tests {
             error(table("d.csv", 3, 4), None, &[]),
             "d.csv: too few rows: expected at least 5 (columns + 2), found 4"
         );
-        assert!(Parts::new(table("d.csv", 3, 5), None, &[], Key::new(1)).is_ok());
+        assert!(Parts::new(table("d.csv", 3, 5), None, None, &[], Key::new(1)).is_ok());
         assert_eq!(
             error(table("d.csv", 3, 9), Some(table("t.csv", 2, 9)), &[]),
             "t.csv: expected 3 columns as in d.csv, found 2"
@@ -175,7 +252,7 @@ mod tests {
         let names = ["a", "b", "c"].map(str::to_owned).to_vec();
         let values = (0..20).flat_map(|row| [7.0, f64::from(row), 0.5]).collect();
         let data = Table::new("d.csv".to_owned(), Format::Csv, (names, values));
-        let split = |noisy: &[usize]| Parts::new(data.clone(), None, noisy, Key::new(1));
+        let split = |noisy: &[usize]| Parts::new(data.clone(), None, None, noisy, Key::new(1));
         for (noisy, named) in [([].as_slice(), "\"a\", \"c\""), (&[0, 1], "\"c\"")] {
             assert_eq!(
                 split(noisy).unwrap_err().to_string(),
@@ -193,6 +270,6 @@ mod tests {
         let names = vec!["a".to_owned()];
         let values = (0..20).map(|row| f64::from(row == odd)).collect();
         let data = Table::new("d.csv".to_owned(), Format::Csv, (names, values));
-        assert!(Parts::new(data, None, &[], key).is_err());
+        assert!(Parts::new(data, None, None, &[], key).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! What `fit` says of its result.
 
+use std::f64::consts::LN_2;
 use std::io::Write;
 use std::path::Path;
 
@@ -17,6 +18,8 @@ pub(crate) struct Comparison {
     pub(crate) all: Vec<f64>,
     /// Of the held-out rows; `None` where no Gaussian fits the training rows.
     pub(crate) gaussian: Option<Vec<f64>>,
+    /// The mean log|det| of the logit at the held-out rows, where one was taken.
+    pub(crate) logit_jacobian: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -25,6 +28,12 @@ pub(crate) struct Report {
     standard_error: Option<f64>,
     gaussian_log_likelihood: Option<f64>,
     all_rows_log_likelihood: f64,
+    /// Of the held-out rows in logit space, where a logit was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit_log_likelihood: Option<f64>,
+    /// Of the held-out whole numbers, where a logit was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits_per_dimension: Option<f64>,
     rows_train: usize,
     rows_validation: usize,
     rows_held_out: usize,
@@ -57,6 +66,12 @@ impl Report {
             standard_error: standard_error(&comparison.held_out),
             gaussian_log_likelihood: comparison.gaussian.as_deref().map(mean),
             all_rows_log_likelihood: mean(&comparison.all),
+            logit_log_likelihood: comparison
+                .logit_jacobian
+                .map(|log| mean(&comparison.held_out) - log),
+            bits_per_dimension: comparison
+                .logit_jacobian
+                .map(|_| -mean(&comparison.held_out) / (LN_2 * parts.data.dim() as f64)),
             rows_train: parts.train.len(),
             rows_validation: parts.validation.len(),
             rows_held_out: parts.held_out.len(),
@@ -121,6 +136,12 @@ impl Report {
                 out,
                 "  Gaussian        none: the training rows' covariance is singular"
             )?,
+        }
+        if let (Some(logit), Some(bits)) = (self.logit_log_likelihood, self.bits_per_dimension) {
+            writeln!(
+                out,
+                "  in logit space {logit:.3}, bits per dimension {bits:.4}"
+            )?;
         }
         writeln!(out)?;
         writeln!(out, "model      {}", self.model_path)?;

@@ -5,22 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use detfree::flows::relative::{Optimiser, RelativeFlow};
+use detfree::flows::relative::RelativeFlow;
 use detfree::flows::{
-    Event, FitOptions, Model, Precision, Standardisation, Stop, TrainingRows, fit,
+    Event, FitOptions, Model, Precision, Squash, Standardisation, Stop, TrainingRows, fit,
 };
-use detfree::{Activation, Allocate, BaseDensity, FlowBackend, Key, Scalar};
+use detfree::{Allocate, FlowBackend, Key, Scalar};
 
 use crate::args::{self, Fit, ModelKind};
 use crate::data::{Noise, Parts};
 use crate::failure::Failure;
+use crate::fit::settings::Settings;
 use crate::progress::Progress;
-use crate::score::standardise;
-
-/// Training ends after this many epochs without improvement, and this many steps: a small table's
-/// epochs are a few steps each.
-const PATIENT_EPOCHS: u32 = 40;
-const PATIENT_STEPS: u32 = 2_000;
 
 /// A model, and how it came about.
 pub(crate) struct Trained {
@@ -55,7 +50,14 @@ where
         }
         rows
     };
-    let noisy = rows_of(&parts.train, true);
+    let squash = options.logit().map(|lambda| Squash {
+        lambda,
+        levels: parts.levels(),
+    });
+    let mut noisy = rows_of(&parts.train, true);
+    if let Some(squash) = squash {
+        squash.apply(&mut noisy);
+    }
     let Some(standardisation) = Standardisation::of(dim, noisy.chunks_exact(dim)) else {
         return Err(Failure::Compute(
             "a column's values are too close together, or too large, to be standardised: \
@@ -63,10 +65,9 @@ where
                 .to_owned(),
         ));
     };
+    drop(noisy);
     let ModelKind::Relative = options.model;
-    let layers = options
-        .layers
-        .map_or_else(|| depth(dim, parts.train.len()), |layers| layers as usize);
+    let settings = Settings::new(options, dim, parts.train.len());
     let mut model = Model {
         columns: parts.data.names().to_vec(),
         dequantized: noise.columns().to_vec(),
@@ -75,24 +76,24 @@ where
             args::Precision::F32 => Precision::Single,
             args::Precision::F64 => Precision::Double,
         },
+        squash,
         standardisation,
-        activation: Activation::LeakySoftplus { alpha: 0.3 },
-        base: BaseDensity::Normal,
+        activation: settings.activation,
+        base: settings.base,
         layers: Vec::new(),
     };
-
-    let mut width = vec![B::Scalar::default(); dim];
-    for &column in noise.columns() {
-        width[column] = B::Scalar::from_f64(1.0 / model.standardisation.scale[column]);
-    }
-    let training = TrainingRows {
-        values: standardise(&model, &rows_of(&parts.train, false)),
-        noise: width,
-    };
-    let validation = standardise(&model, &rows_of(&parts.validation, true));
-    let mut flow =
-        RelativeFlow::random(b, dim, layers, model.activation, model.base, key.fold_in(0))
-            .map_err(detfree::Error::Device)?;
+    let training = training_rows(&model, noise, &rows_of(&parts.train, false));
+    let unseen = rows_of(&parts.validation, true);
+    let validation = model.inputs(&unseen);
+    let mut flow = RelativeFlow::random(
+        b,
+        dim,
+        settings.layers,
+        model.activation,
+        model.base,
+        key.fold_in(0),
+    )
+    .map_err(detfree::Error::Device)?;
 
     let interrupted = interrupt_flag();
     let over_budget = || {
@@ -100,29 +101,36 @@ where
             .budget
             .is_some_and(|budget| started.elapsed() >= budget)
     };
-    let log_jacobian = model.standardisation.log_jacobian();
-    let mut progress = Progress::new(options.epochs, options.json);
-    let steps = parts.train.len() as u32 / options.batch;
-    let settings = FitOptions {
-        epochs: options.epochs,
-        batch: options.batch as usize,
-        // A step changes a product of D terms: wide layers want smaller steps.
-        learning_rate: options.lr.unwrap_or_else(|| (0.64 / dim as f64).min(0.01)),
-        patience: PATIENT_EPOCHS.max(PATIENT_STEPS.div_ceil(steps.max(1))),
-        optimiser: Optimiser::Adam,
+    let jacobians = unseen.chunks_exact(dim).map(|row| model.log_jacobian(row));
+    let log_jacobian = jacobians.sum::<f64>() / parts.validation.len() as f64;
+    let mut progress = Progress::new(settings.epochs, options.json);
+    let fit_options = FitOptions {
+        epochs: settings.epochs,
+        batch: settings.batch as usize,
+        learning_rate: settings.learning_rate,
+        schedule: settings.schedule,
+        patience: settings.patience,
+        optimiser: settings.optimiser,
+        side: settings.side,
         key: key.fold_in(1),
     };
-    let result = fit(b, &mut flow, &training, &validation, &settings, |event| {
-        if let Event::Epoch(report) = &event {
-            let [validation, best] = [report.validation, report.best].map(|x| x + log_jacobian);
-            progress.epoch(report, validation, best);
-        }
-        if interrupted.load(Ordering::Relaxed) || over_budget() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    });
+    let result = fit(
+        b,
+        &mut flow,
+        &training,
+        &validation,
+        &fit_options,
+        |event| {
+            if let Event::Epoch(report) = &event {
+                progress.epoch(report, log_jacobian);
+            }
+            if interrupted.load(Ordering::Relaxed) || over_budget() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        },
+    );
     progress.finish();
     let result = result?;
     if result.best == f64::NEG_INFINITY {
@@ -144,11 +152,28 @@ where
     })
 }
 
-/// Layers where the user does not say: many for few columns, whose products mix little, but no more
-/// than a parameter for every four rows. Deep flows of few rows have tails that sampling shows.
-fn depth(dim: usize, rows: usize) -> usize {
-    let parameters = dim * (dim + 1);
-    (64 / dim).min(rows / (4 * parameters)).clamp(4, 32)
+/// Rows as training takes them: standardised with the noise, or before the noise where a logit
+/// comes between.
+fn training_rows<T: Scalar>(model: &Model, noise: &Noise, rows: &[f64]) -> TrainingRows<T> {
+    let mut width = vec![T::default(); model.dim()];
+    for &column in noise.columns() {
+        width[column] = T::from_f64(match model.squash {
+            Some(_) => 1.0,
+            None => 1.0 / model.standardisation.scale[column],
+        });
+    }
+    match model.squash {
+        Some(squash) => TrainingRows {
+            values: rows.iter().map(|&x| T::from_f64(x)).collect(),
+            noise: width,
+            squash: Some((squash, model.standardisation.clone())),
+        },
+        None => TrainingRows {
+            values: model.inputs(rows),
+            noise: width,
+            squash: None,
+        },
+    }
 }
 
 /// Raised by the first Ctrl-C, which ends training and keeps the best model; a second one ends

@@ -73,8 +73,16 @@ fn primitives<T: Scalar>(operands: &Operands) -> Option<f64> {
     let sigma = Activation::LeakySoftplus { alpha: 0.3 };
     b.bias_activate(sigma, &x.clone(), &mut x, &mut y, &mut z, &mut w)
         .ok()?;
-    b.bijection(sigma, &y.clone(), &mut x, &mut y, &mut z, &mut w, &mut log)
-        .ok()?;
+    b.bijection(
+        sigma,
+        &y.clone(),
+        &mut x,
+        &mut y,
+        &mut z,
+        &mut w,
+        Some(&mut log),
+    )
+    .ok()?;
     b.inverse_bijection(sigma, &x, &mut z).ok()?;
     b.base_density(BaseDensity::Logistic, &x, &mut y, &mut log)
         .ok()?;

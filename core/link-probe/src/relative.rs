@@ -74,7 +74,7 @@ fn tangent<T: Scalar>(count: usize, dim: usize) -> Option<DenseRelative<Host<T>>
         [per_row()?, per_row()?, per_row()?, per_row()?],
         [square()?, square()?],
         batch(count, 1)?,
-        batch(1, dim)?,
+        [batch(1, dim)?, batch(1, dim)?],
         rows(dim)?,
     )
     .ok()

@@ -136,20 +136,22 @@ impl Activation {
         self.each(y, z, d1, score, |first, second| second / first);
     }
 
-    /// Σⱼ log|σ'(yⱼ)| from the slopes that [`Self::scores`] gives: the logarithm of a product in
-    /// double precision, in a fixed order; −∞ where a slope is 0.
+    /// log_r ← log_r + Σⱼ log|σ'(y_rj)| from the slopes of whole rows that [`Self::scores`] gives:
+    /// the logarithm of a product in double precision, in a fixed order; −∞ where a slope is 0.
+    ///
+    /// `d1` holds as many rows as `log` has numbers.
     #[inline(always)]
-    #[must_use]
-    pub fn log_slopes<T: Scalar>(d1: &[T]) -> f64 {
-        lanes::sum_ln_abs(d1, T::to_f64)
+    pub fn add_log_slopes<T: Scalar>(d1: &[T], log: &mut [f64]) {
+        let dim = d1.len() / log.len().max(1);
+        lanes::add_rows_ln_abs(d1, dim, log, T::to_f64);
     }
 
-    /// One row of a flow: [`Self::scores`], and the sum of [`Self::log_slopes`].
+    /// One row of a flow: [`Self::scores`], and the sum of [`Self::add_log_slopes`].
     #[inline(always)]
     pub fn bijection<T: Scalar>(self, y: &[T], z: &mut [T], d1: &mut [T], score: &mut [T]) -> f64 {
         let length = y.len().min(z.len()).min(d1.len()).min(score.len());
         self.scores(y, z, d1, score);
-        Self::log_slopes(d1.get(..length).unwrap_or_default())
+        lanes::sum_ln_abs(d1.get(..length).unwrap_or_default(), T::to_f64)
     }
 
     /// x with σ(x) = z: |x̂ − x| ≤ 4ε max(|x|, |z|/σ'(x)), by safeguarded Newton steps in double

@@ -212,6 +212,33 @@ fn sums_and_products_of_any_length() {
     }
 }
 
+/// Short rows together have the bits that each has alone.
+#[test]
+fn logarithms_of_rows_are_those_of_each_row() {
+    let key = Key::new(6);
+    for (rows, dim) in [(1, 1), (7, 2), (8, 3), (9, 8), (33, 5), (4, 9), (3, 70)] {
+        let mut x: Vec<f64> = (0..rows * dim)
+            .map(|i| 4.0 * key.uniform(dim as u64, i) - 2.0)
+            .collect();
+        for (x, special) in x
+            .iter_mut()
+            .zip([f64::from_bits(3), f64::MAX, 0.0, f64::NAN])
+        {
+            *x = special;
+        }
+        let dim = dim as usize;
+        let mut got = [0.25; 33];
+        let got = &mut got[..rows as usize];
+        lanes::add_rows_ln_abs(&x, dim, got, |x| x);
+        let want = x
+            .chunks_exact(dim)
+            .map(|x| 0.25 + lanes::sum_ln_abs(x, |x| x));
+        for (got, want) in got.iter().zip(want) {
+            assert_eq!(got.to_bits(), want.to_bits(), "{rows} rows of {dim}");
+        }
+    }
+}
+
 #[test]
 fn products_reach_past_the_exponents() {
     for x in [

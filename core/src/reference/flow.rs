@@ -16,17 +16,19 @@ impl<S: Storage, R: Storage<Item = f64>> FlowBackend for Reference<S, R> {
         z: &mut Dense<S>,
         d1: &mut Dense<S>,
         score: &mut Dense<S>,
-        log: &mut Dense<R>,
+        log: Option<&mut Dense<R>>,
     ) -> Result<(), Infallible> {
         let rows = 0..y.shape().rows;
         let outputs = z
             .rows_mut(rows.clone())
             .zip(d1.rows_mut(rows.clone()))
-            .zip(score.rows_mut(rows.clone()))
-            .zip(log.as_mut_slice());
-        for (y, (((z, d1), score), log)) in y.rows_mut(rows).zip(outputs) {
+            .zip(score.rows_mut(rows.clone()));
+        for (y, ((z, d1), score)) in y.rows_mut(rows).zip(outputs) {
             lanes::axpy(S::Item::one(), bias.row(0), y);
-            *log += activation.bijection(y, z, d1, score);
+            activation.scores(y, z, d1, score);
+        }
+        if let Some(log) = log {
+            Activation::add_log_slopes(d1.as_slice(), log.as_mut_slice());
         }
         Ok(())
     }

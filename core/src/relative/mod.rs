@@ -1,9 +1,11 @@
 //! The relative gradient of one affine layer (Gresele et al. 2020), with the exact change of its
 //! log-determinant and inverse.
 
+mod channels;
 mod dense;
 mod step;
 
+pub use channels::ChannelRelative;
 pub use dense::DenseRelative;
 
 use crate::{DenseBackend, Error};

@@ -19,7 +19,13 @@ fn flow_passes_go_row_by_row() {
     let mut log = b.rows(rows).unwrap();
     b.fill_rows(1.0, &mut log).unwrap();
     b.bijection(
-        activation, &bias, &mut y, &mut z, &mut d1, &mut d2, &mut log,
+        activation,
+        &bias,
+        &mut y,
+        &mut z,
+        &mut d1,
+        &mut d2,
+        Some(&mut log),
     )
     .unwrap();
     for r in 0..rows {

@@ -5,6 +5,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod channels;
 mod direction;
 mod guard;
 mod online;

@@ -95,7 +95,7 @@ fn on_arrays(side: Side) -> (Layer, Plain, f64) {
         [(); 4].map(|()| batch(1, DIM)),
         [(); 2].map(|()| batch(1, 1)),
         batch(1, 1),
-        batch(1, DIM),
+        [(); 2].map(|()| batch(1, DIM)),
         Dense::new(Shape::new(DIM, 1), [0.0; DIM]).unwrap(),
     )
     .unwrap();

@@ -215,7 +215,7 @@ pub(crate) fn nan_tangent<T: Scalar>(Shape { rows, dim }: Shape) -> DenseRelativ
         [(); 4].map(|()| nan(rows, dim)),
         [(); 2].map(|()| nan(smaller, smaller)),
         nan(rows, 1),
-        nan(1, dim),
+        [(); 2].map(|()| nan(1, dim)),
         Plain::new(dim, 1, |_, _| f64::NAN).batch(),
     )
     .unwrap()

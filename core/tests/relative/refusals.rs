@@ -209,15 +209,17 @@ fn buffers_are_checked() {
         (2, 2),
         (2, 1),
         (1, 3),
+        (1, 3),
         (3, 1),
     ];
-    let build = |shapes: [(usize, usize); 9]| {
-        let [u, v, image, solved, gram, k, lever, bias, scale] =
+    let build = |shapes: [(usize, usize); 10]| {
+        let [u, v, image, solved, gram, k, lever, bias, mean, scale] =
             shapes.map(|(rows, dim)| zeros(rows, dim));
-        DenseRelative::new(&b, [u, v, image, solved], [gram, k], lever, bias, scale)
+        let per_row = [u, v, image, solved];
+        DenseRelative::new(&b, per_row, [gram, k], lever, [bias, mean], scale)
     };
     assert!(build(fitting).is_ok());
-    for buffer in 1..9 {
+    for buffer in 1..10 {
         let mut shapes = fitting;
         shapes[buffer] = (4, 4);
         assert!(

@@ -16,7 +16,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Precision};
-use crate::Standardisation;
+use crate::{Squash, Standardisation};
 
 /// The metadata entry that makes a safetensors file a model of ours.
 const ENTRY: &str = "detfree";
@@ -70,6 +70,10 @@ struct Header {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beta: Option<f64>,
     base: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logit_lambda: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logit_levels: Option<f64>,
 }
 
 /// The one field that must be readable in every version.
@@ -102,6 +106,8 @@ impl Model {
             alpha,
             beta,
             base: self.base.name().to_owned(),
+            logit_lambda: self.squash.map(|squash| squash.lambda),
+            logit_levels: self.squash.map(|squash| squash.levels),
         };
         let json = serde_json::to_string(&header).map_err(corrupt)?;
 
@@ -191,6 +197,10 @@ impl Model {
         }
         let model = Self {
             precision,
+            squash: header
+                .logit_lambda
+                .zip(header.logit_levels)
+                .map(|(lambda, levels)| Squash { lambda, levels }),
             standardisation: Standardisation {
                 mean: read("standardisation.mean", &[dim])?.0,
                 scale: read("standardisation.scale", &[dim])?.0,
@@ -227,6 +237,8 @@ impl Model {
             || !scale.iter().all(|&x| x > 0.0 && x.is_finite())
         {
             "its standardisation is not a finite mean and a positive scale per column"
+        } else if self.squash.is_some_and(|squash| !squash.is_sound()) {
+            "the logit's lambda is not between 0 and 1/2, or its range is not positive"
         } else if self.dequantized.iter().any(|&c| c >= dim) {
             "it names a dequantised column that it does not have"
         } else if !self.activation.is_bijection() {

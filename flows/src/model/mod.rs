@@ -5,9 +5,9 @@ mod file;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use detfree_core::{Activation, Affine, BaseDensity};
+use detfree_core::{Activation, Affine, BaseDensity, Scalar};
 
-use crate::Standardisation;
+use crate::{Squash, Standardisation};
 
 pub use file::ModelError;
 
@@ -20,7 +20,8 @@ pub enum Precision {
     Double,
 }
 
-/// A density of rows of a table: standardisation, then a relative-gradient flow.
+/// A density of rows of a table: a logit where there is one, standardisation, then a
+/// relative-gradient flow.
 ///
 /// [`Model::to_bytes`] and [`Model::from_bytes`] are the model file, in the safetensors format.
 ///
@@ -32,6 +33,7 @@ pub enum Precision {
 ///     dequantized: vec![],
 ///     seed: 0,
 ///     precision: Precision::Double,
+///     squash: None,
 ///     standardisation: Standardisation { mean: vec![1.0], scale: vec![2.0] },
 ///     activation: Activation::Identity,
 ///     base: BaseDensity::Normal,
@@ -51,6 +53,8 @@ pub struct Model {
     pub seed: u64,
     /// What the flow was trained with.
     pub precision: Precision,
+    /// What happens to a row before it is standardised.
+    pub squash: Option<Squash>,
     /// How a row becomes the flow's input.
     pub standardisation: Standardisation,
     /// Between layers.
@@ -66,5 +70,42 @@ impl Model {
     #[must_use]
     pub fn dim(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Row-major `rows`, in the data's own units, as the flow takes them.
+    #[must_use]
+    pub fn inputs<T: Scalar>(&self, rows: &[f64]) -> Vec<T> {
+        let mut row = alloc::vec![0.0; self.dim()];
+        let mut inputs = Vec::with_capacity(rows.len());
+        for from in rows.chunks_exact(self.dim().max(1)) {
+            row.copy_from_slice(from);
+            if let Some(squash) = self.squash {
+                squash.apply(&mut row);
+            }
+            self.standardisation.apply(&mut row);
+            inputs.extend(row.iter().map(|&x| T::from_f64(x)));
+        }
+        inputs
+    }
+
+    /// log|det ∂input/∂row| at a row in the data's own units.
+    #[must_use]
+    pub fn log_jacobian(&self, row: &[f64]) -> f64 {
+        let squash = self.squash.map_or(0.0, |squash| squash.log_jacobian(row));
+        squash + self.standardisation.log_jacobian()
+    }
+
+    /// input ← the row in the data's own units whose input it is; columns that were dequantised are
+    /// whole numbers again.
+    pub fn invert_input(&self, input: &mut [f64]) {
+        self.standardisation.invert(input);
+        if let Some(squash) = self.squash {
+            squash.invert(input);
+        }
+        for &column in &self.dequantized {
+            if let Some(x) = input.get_mut(column) {
+                *x = libm::floor(*x);
+            }
+        }
     }
 }

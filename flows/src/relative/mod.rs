@@ -2,20 +2,24 @@
 
 mod evaluate;
 mod init;
+mod inverse;
 mod optimiser;
 mod tape;
+mod tracking;
 
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Activation, Affine, Allocate, Backend, BaseDensity, Error, Fill, FlowBackend, Key, Op, Scalar,
-    Shape, Store,
+    Activation, Affine, Allocate, Backend, BaseDensity, Error, FlowBackend, Key, Op, Scalar, Shape,
+    Store,
 };
 
 pub use evaluate::Evaluator;
 use init::standardised;
+pub use inverse::{Conditioning, InversionError};
 pub use optimiser::{Optimiser, OptimiserState, StepReport};
 pub use tape::FlowTape;
+pub use tracking::Drift;
 
 /// z₀ = x, y_l = W_l z_{l−1} + b_l, z_l = σ(y_l) for l < L, and z_L = y_L; the density is
 ///
@@ -160,59 +164,6 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
             sum += log;
         }
         Ok(sum)
-    }
-
-    /// z_r ← x_r, the sample whose base variable is z_r: z_{l−1} = W_l⁻¹ (σ⁻¹(z_l) − b_l) from the
-    /// last layer to the first.
-    ///
-    /// # Errors
-    /// [`Error::Singular`] where a weight is; the device's.
-    pub fn invert(&self, b: &B, z: &mut B::Batch) -> Result<(), Error<B::Error>> {
-        let mut activation = Activation::Identity;
-        for layer in self.layers.iter().rev() {
-            b.inverse_bijection(activation, &layer.bias, z)?;
-            let mut weight = b.batch(b.shape(&layer.weight))?;
-            b.copy(&layer.weight, &mut weight)?;
-            if !b.solve(&mut weight, Op::Plain, z)? {
-                return Err(Error::Singular);
-            }
-            activation = self.activation;
-        }
-        Ok(())
-    }
-
-    /// z ← draws from the base density, then [`Self::invert`]: z_r becomes a sample of the model.
-    ///
-    /// Row r uses row `first_row` + r of the key's stream, so that a stream may be drawn in pieces.
-    ///
-    /// # Errors
-    /// As [`Self::invert`].
-    pub fn sample(
-        &self,
-        b: &B,
-        key: Key,
-        first_row: u64,
-        z: &mut B::Batch,
-    ) -> Result<(), Error<B::Error>> {
-        if self.base == BaseDensity::Normal {
-            let fill = Fill::Gaussian {
-                key,
-                first_row,
-                scale: 1.0,
-            };
-            b.fill(fill, z)?;
-        } else {
-            let Shape { rows, dim } = b.shape(z);
-            let mut host = Vec::with_capacity(rows * dim);
-            for r in 0..rows as u64 {
-                for j in 0..dim as u32 {
-                    let u = key.uniform(first_row + r, j);
-                    host.push(Scalar::from_f64(self.base.quantile(u)));
-                }
-            }
-            b.upload(&host, z)?;
-        }
-        self.invert(b, z)
     }
 }
 

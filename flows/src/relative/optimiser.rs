@@ -1,82 +1,127 @@
-//! Training steps: the relative gradient of every layer, fed to Adam or taken as it is.
+//! Training steps: the relative gradient of every layer, fed to an optimiser.
 
 use alloc::vec::Vec;
 
 use detfree_core::{
     Adam, Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, RelativeGradient,
-    Shape, Side,
+    Shape, Side, Store,
 };
 
+use super::tracking::{Drift, Tracking};
 use super::{FlowTape, RelativeFlow};
 
 /// What turns relative gradients into steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimiser {
     /// Adam on the relative direction (Gresele et al. 2020, section 5).
     Adam,
+    /// Ascent along v ← decay · v + Δ, the heavy ball of Polyak (1964); decay in [0, 1).
+    Momentum {
+        /// How much of the last step remains.
+        decay: f64,
+    },
     /// Plain relative-gradient ascent, guarded so that no weight's path meets a singular matrix;
-    /// Σ log|det W| follows every step exactly.
+    /// log|det W| and W⁻¹ of every layer follow every step exactly.
     Sgd,
 }
 
 /// What one step saw and did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// Mean over the batch of log p without Σ log|det W|, before the step.
+    /// Mean over the batch of the log-densities that the step computed anyway, before it: whole but
+    /// for Σ log|det W| where the optimiser follows the likelihood, of the base alone elsewhere. Not
+    /// finite where training has diverged.
     pub log_density: f64,
+    /// The exact mean log-likelihood of the batch before the step, where the optimiser follows
+    /// Σ log|det W|.
+    pub log_likelihood: Option<f64>,
     /// The exact change of Σ log|det W|, where the optimiser knows it.
     pub log_det_change: Option<f64>,
     /// How often a guarded step was halved.
     pub shrinks: u32,
 }
 
-/// Moments of a layer's parameters.
-struct Moments<B: Backend> {
-    first: Affine<B::Batch>,
-    second: Affine<B::Batch>,
+/// What an optimiser remembers of a layer.
+enum Memory<B: Backend> {
+    Adam {
+        first: Affine<B::Batch>,
+        second: Affine<B::Batch>,
+    },
+    Momentum {
+        velocity: Affine<B::Batch>,
+        /// The factor of every row of the velocity: of the weight's, and of the bias's one.
+        decay: Affine<B::Rows>,
+    },
+    Tracked(Tracking<B>),
 }
 
-/// The memory of training: a direction, a linearisation, and the moments.
+/// The memory of training: a linearisation, and what the optimiser remembers of every layer.
 pub struct OptimiserState<B: Backend> {
+    side: Side,
     tangent: DenseRelative<B>,
-    direction: Affine<B::Batch>,
-    /// One per layer with Adam, none without.
-    moments: Vec<Moments<B>>,
+    layers: Vec<Memory<B>>,
+    /// ΔW, or what [`FlowBackend::relative_adam`] needs instead of it.
+    scratch: Option<B::Batch>,
     step: u64,
     log: Vec<f64>,
 }
 
 impl<B: FlowBackend + Allocate> OptimiserState<B> {
-    /// Memory for steps of `flow` on batches of `shape`.
+    /// Memory for steps of `flow` on batches of `shape`, along the relative gradient of a group
+    /// that acts on `side` of every layer.
     ///
     /// # Errors
-    /// The device's.
+    /// [`Error::Singular`] where a weight to be tracked is; the device's.
     pub fn new(
         b: &B,
         flow: &RelativeFlow<B>,
         shape: Shape,
         optimiser: Optimiser,
+        side: Side,
     ) -> Result<Self, Error<B::Error>> {
-        let affine = || -> Result<Affine<B::Batch>, B::Error> {
-            let mut weight = b.batch(Shape::new(shape.dim, shape.dim))?;
-            let mut bias = b.batch(Shape::new(1, shape.dim))?;
+        let dim = shape.dim;
+        let zeros = || -> Result<Affine<B::Batch>, B::Error> {
+            let mut weight = b.batch(Shape::new(dim, dim))?;
+            let mut bias = b.batch(Shape::new(1, dim))?;
             b.fill(Fill::Constant(0.0), &mut weight)?;
             b.fill(Fill::Constant(0.0), &mut bias)?;
             Ok(Affine { weight, bias })
         };
-        let mut moments = Vec::new();
-        if optimiser == Optimiser::Adam {
-            for _ in 0..flow.depth() {
-                moments.push(Moments {
-                    first: affine()?,
-                    second: affine()?,
-                });
-            }
+        let mut layers = Vec::new();
+        for layer in &flow.layers {
+            layers.push(match optimiser {
+                Optimiser::Adam => Memory::Adam {
+                    first: zeros()?,
+                    second: zeros()?,
+                },
+                Optimiser::Momentum { decay } => {
+                    let factors = |rows| -> Result<B::Rows, B::Error> {
+                        let mut factors = b.rows(rows)?;
+                        b.fill_rows(decay, &mut factors)?;
+                        Ok(factors)
+                    };
+                    Memory::Momentum {
+                        velocity: zeros()?,
+                        decay: Affine {
+                            weight: factors(dim)?,
+                            bias: factors(1)?,
+                        },
+                    }
+                }
+                Optimiser::Sgd => Memory::Tracked(Tracking::start(b, &layer.weight)?),
+            });
         }
+        let tangent = DenseRelative::allocate(b, shape.rows, dim)?;
+        let scratch = match (optimiser, tangent.weight_factors(b)) {
+            (Optimiser::Sgd, _) | (Optimiser::Momentum { .. }, Some(_)) => None,
+            (Optimiser::Adam, Some(_)) => Some(b.batch(b.relative_adam_scratch(dim))?),
+            (_, None) => Some(b.batch(Shape::new(dim, dim))?),
+        };
         Ok(Self {
-            tangent: DenseRelative::allocate(b, shape.rows, shape.dim)?,
-            direction: affine()?,
-            moments,
+            side,
+            tangent,
+            layers,
+            scratch,
             step: 0,
             log: alloc::vec![0.0; shape.rows],
         })
@@ -95,49 +140,139 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         rows: &[B::Scalar],
         learning_rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
-        tape.forward(b, flow, rows, &mut self.log)?;
-        self.step += 1;
-        let adam = Adam::new(learning_rate, self.step);
+        let log_det = self.log_abs_det();
+        match log_det {
+            Some(_) => tape.forward(b, flow, rows, &mut self.log)?,
+            None => tape.forward_to_base(b, flow, rows, &mut self.log)?,
+        }
+        let log_density = self.log.iter().sum::<f64>() / self.log.len() as f64;
         let mut report = StepReport {
-            log_density: self.log.iter().sum::<f64>() / self.log.len() as f64,
-            log_det_change: self.moments.is_empty().then_some(0.0),
+            log_density,
+            log_likelihood: log_det.map(|log_det| log_density + log_det),
+            log_det_change: log_det.map(|_| 0.0),
             shrinks: 0,
         };
+        self.step += 1;
+        let adam = Adam::new(learning_rate, self.step);
         for l in (0..flow.depth()).rev() {
-            // δ below needs this layer's weight from before its step.
-            tape.backward(b, flow, l)?;
-            let (Some(layer), Some(y)) = (flow.layers.get_mut(l), tape.layers.get(l)) else {
+            tape.backward(b, flow, l, self.side, &mut self.tangent)?;
+            let (Some(layer), Some(memory)) = (flow.layers.get_mut(l), self.layers.get_mut(l))
+            else {
                 continue;
             };
-            self.tangent
-                .linearise(b, Side::Plain, layer, &tape.delta, &y.y)?;
-            if let Some(Moments { first, second }) = self.moments.get_mut(l) {
-                self.tangent.direction(b, layer, &mut self.direction)?;
-                let Affine { weight, bias } = &self.direction;
-                b.adam(
-                    &adam,
-                    weight,
-                    &mut first.weight,
-                    &mut second.weight,
-                    &mut layer.weight,
-                )?;
-                b.adam(
-                    &adam,
-                    bias,
-                    &mut first.bias,
-                    &mut second.bias,
-                    &mut layer.bias,
-                )?;
-            } else {
-                let Some(safe) = self.tangent.guard(b, learning_rate)? else {
-                    return Err(Error::Singular);
-                };
-                self.tangent.step(b, safe.mu, layer, None)?;
-                report.shrinks += safe.shrinks;
-                report.log_det_change = report.log_det_change.map(|sum| sum + safe.log_det_change);
+            match memory {
+                Memory::Adam { first, second } => {
+                    let mean = 1.0 / self.log.len() as f64;
+                    let (m, v, w) = (&mut first.weight, &mut second.weight, &mut layer.weight);
+                    match (self.tangent.weight_factors(b), &mut self.scratch) {
+                        (Some((left, right)), Some(scratch)) => {
+                            b.relative_adam(&adam, mean, left, right, scratch, m, v, w)?;
+                        }
+                        (None, Some(direction)) => {
+                            self.tangent.weight_direction(b, w, direction)?;
+                            b.adam(&adam, direction, m, v, w)?;
+                        }
+                        _ => {}
+                    }
+                    b.adam(
+                        &adam,
+                        self.tangent.bias_direction(),
+                        &mut first.bias,
+                        &mut second.bias,
+                        &mut layer.bias,
+                    )?;
+                }
+                Memory::Momentum { velocity, decay } => {
+                    let Affine { weight, bias } = velocity;
+                    let (batch, all) = (0..self.log.len(), 0..b.shape(weight).rows);
+                    b.scale_rows(&decay.weight, weight)?;
+                    match (self.tangent.weight_factors(b), &mut self.scratch) {
+                        (None, Some(direction)) => {
+                            self.tangent.weight_direction(b, &layer.weight, direction)?;
+                            b.axpy(all.clone(), 1.0, direction, weight)?;
+                        }
+                        (Some((left, right)), _) => {
+                            let mean = 1.0 / batch.len() as f64;
+                            b.axpy(all.clone(), 1.0, &layer.weight, weight)?;
+                            b.outer(batch, mean, left, right, Store::Add, weight)?;
+                        }
+                        (None, None) => {}
+                    }
+                    b.scale_rows(&decay.bias, bias)?;
+                    b.axpy(0..1, 1.0, self.tangent.bias_direction(), bias)?;
+                    b.axpy(all, learning_rate, weight, &mut layer.weight)?;
+                    b.axpy(0..1, learning_rate, bias, &mut layer.bias)?;
+                }
+                Memory::Tracked(tracking) => {
+                    let (change, shrinks) =
+                        tracking.step(b, &mut self.tangent, learning_rate, layer)?;
+                    report.shrinks += shrinks;
+                    report.log_det_change = report.log_det_change.map(|sum| sum + change);
+                }
             }
-            core::mem::swap(&mut tape.delta, &mut tape.delta_below);
         }
         Ok(report)
+    }
+
+    /// directions_l ← (ΔW_l, Δb_l), the relative gradient of the mean log-likelihood over a batch of
+    /// row-major `rows` at every layer, from the first.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the buffers do not fit; the device's.
+    pub fn gradient(
+        &mut self,
+        b: &B,
+        flow: &RelativeFlow<B>,
+        tape: &mut FlowTape<B>,
+        rows: &[B::Scalar],
+        directions: &mut [Affine<B::Batch>],
+    ) -> Result<(), Error<B::Error>> {
+        tape.forward_to_base(b, flow, rows, &mut self.log)?;
+        for (l, (layer, direction)) in flow.layers.iter().zip(directions).enumerate().rev() {
+            tape.backward(b, flow, l, self.side, &mut self.tangent)?;
+            self.tangent.direction(b, layer, direction)?;
+        }
+        Ok(())
+    }
+
+    /// Computes log|det W| and W⁻¹ of every layer anew by LU, and reports how far the tracked ones
+    /// had drifted; `None` with an optimiser that does not track them.
+    ///
+    /// # Errors
+    /// [`Error::Singular`] where a weight is; the device's.
+    pub fn refresh(
+        &mut self,
+        b: &B,
+        flow: &RelativeFlow<B>,
+    ) -> Result<Option<Drift>, Error<B::Error>> {
+        let mut worst = None;
+        for (memory, layer) in self.layers.iter_mut().zip(&flow.layers) {
+            if let Memory::Tracked(tracking) = memory {
+                let drift = tracking.refresh(b, &layer.weight)?;
+                worst = Some(drift.worse(worst.unwrap_or_default()));
+            }
+        }
+        Ok(worst)
+    }
+}
+
+impl<B: Backend> OptimiserState<B> {
+    /// Σ_l log|det W_l| as it was followed; `None` with an optimiser that does not.
+    #[must_use]
+    pub fn log_abs_det(&self) -> Option<f64> {
+        let tracked = self.layers.iter().map(|memory| match memory {
+            Memory::Tracked(tracking) => Some(tracking.log_abs_det()),
+            _ => None,
+        });
+        tracked.sum()
+    }
+
+    /// W_l⁻¹ as it was followed; `None` with an optimiser that does not, or without such a layer.
+    #[must_use]
+    pub fn inverse(&self, l: usize) -> Option<&B::Batch> {
+        match self.layers.get(l)? {
+            Memory::Tracked(tracking) => Some(tracking.inverse()),
+            _ => None,
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use detfree_core::{Allocate, Backend, Error, FlowBackend, Op, Shape};
+use detfree_core::{
+    Allocate, Backend, DenseRelative, Error, FlowBackend, Op, RelativeGradient, Shape, Side,
+};
 
 use super::{RelativeFlow, apply_all};
 
@@ -69,6 +71,29 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
         rows: &[B::Scalar],
         log: &mut [f64],
     ) -> Result<(), Error<B::Error>> {
+        self.run(b, flow, rows, log, true)
+    }
+
+    /// The same for a backward pass alone: `log` is that of the base at the flow's output, not
+    /// finite where anything before was not.
+    pub(super) fn forward_to_base(
+        &mut self,
+        b: &B,
+        flow: &RelativeFlow<B>,
+        rows: &[B::Scalar],
+        log: &mut [f64],
+    ) -> Result<(), Error<B::Error>> {
+        self.run(b, flow, rows, log, false)
+    }
+
+    fn run(
+        &mut self,
+        b: &B,
+        flow: &RelativeFlow<B>,
+        rows: &[B::Scalar],
+        log: &mut [f64],
+        log_slopes: bool,
+    ) -> Result<(), Error<B::Error>> {
         let shape = b.shape(&self.input);
         let found = Shape::new(log.len(), rows.len() / log.len().max(1));
         if found != shape || rows.len() != shape.rows * shape.dim {
@@ -90,7 +115,7 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
                 &mut tape.z,
                 &mut tape.d1,
                 &mut tape.score,
-                &mut self.log,
+                log_slopes.then_some(&mut self.log),
             )?;
             z = &tape.z;
         }
@@ -102,20 +127,33 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
 }
 
 impl<B: FlowBackend> FlowTape<B> {
-    /// δ_{l−1} = σ'(y_{l−1}) ∘ W_lᵀ δ_l + (log σ')'(y_{l−1}), Gresele et al. 2020, eq. 19.
+    /// `tangent` ← the relative gradient of layer l, and
+    /// δ ← δ_{l−1} = σ'(y_{l−1}) ∘ W_lᵀ δ_l + (log σ')'(y_{l−1}), Gresele et al. 2020, eq. 19.
+    ///
+    /// To be called from the last layer to the first; the layer may be changed after its call.
     pub(super) fn backward(
         &mut self,
         b: &B,
         flow: &RelativeFlow<B>,
         l: usize,
-    ) -> Result<(), B::Error> {
-        let below = l.checked_sub(1).and_then(|below| self.layers.get(below));
-        let (Some(below), Some(layer)) = (below, flow.layers.get(l)) else {
+        side: Side,
+        tangent: &mut DenseRelative<B>,
+    ) -> Result<(), Error<B::Error>> {
+        let (Some(layer), Some(here)) = (flow.layers.get(l), self.layers.get(l)) else {
             return Ok(());
         };
-        let rows = 0..b.shape(&self.delta).rows;
+        let below = l.checked_sub(1).and_then(|below| self.layers.get(below));
+        let anchor = match side {
+            Side::Plain => &here.y,
+            Side::Transposed => below.map_or(&self.input, |below| &below.z),
+        };
+        let Some(below) = below else {
+            return tangent.linearise(b, side, layer, &self.delta, anchor);
+        };
         let out = &mut self.delta_below;
-        apply_all(b, &layer.weight, Op::Transposed, &self.delta, out)?;
-        b.scale_shift(rows, &below.d1, Some(&below.score), out)
+        tangent.linearise_and_propagate(b, side, layer, &self.delta, anchor, out)?;
+        b.scale_shift(0..b.shape(out).rows, &below.d1, Some(&below.score), out)?;
+        core::mem::swap(&mut self.delta, &mut self.delta_below);
+        Ok(())
     }
 }

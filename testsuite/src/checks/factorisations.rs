@@ -57,7 +57,7 @@ pub(crate) fn log_abs_det<B: DenseBackend + Allocate>(b: &B) -> Outcome {
             let (sign, log, _) = a.invert();
             let got = log_abs_det_of(b, &a)?;
             near(
-                format!("log_abs_det {n} {seed}"),
+                format!("log_abs_det {n}x{n}, matrix {seed}: [sign, log]"),
                 &got,
                 &[sign, log],
                 tolerance::<B::Scalar>(n),
@@ -76,16 +76,11 @@ pub(crate) fn solve<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                 let x = Plain::random::<B::Scalar>(Shape::new(count, n), 9);
                 let want = x.times(&inverse.op(op).t());
                 let (is_regular, got) = solved(b, &a, op, &x)?;
-                let case = format!("solve {n} {op:?} {count}");
+                let case = format!("solve {n}x{n}, {op:?}, {count} right-hand side(s)");
                 ensure(is_regular, || {
                     format!("{case}: a regular matrix is refused")
                 })?;
-                near(
-                    case,
-                    got.as_slice(),
-                    want.as_slice(),
-                    tolerance::<B::Scalar>(n),
-                )?;
+                near(case, &got, &want, tolerance::<B::Scalar>(n))?;
             }
         }
     }
@@ -120,13 +115,13 @@ fn refused<B: DenseBackend + Allocate>(b: &B, what: &str, a: &Plain) -> Outcome 
     let got = log_abs_det_of(b, a)?;
     let singular = [0.0, f64::NEG_INFINITY];
     ensure(got == singular, || {
-        format!("log_abs_det {n} of a matrix with {what} is {got:?}, not {singular:?}")
+        format!("log_abs_det {n}x{n} of a matrix with {what} is {got:?}, not {singular:?}")
     })?;
     for op in [Op::Plain, Op::Transposed] {
         let x = Plain::random::<B::Scalar>(Shape::new(2, n), 9);
         let (is_regular, _) = solved(b, a, op, &x)?;
         ensure(!is_regular, || {
-            format!("solve {n} {op:?} accepts a matrix with {what}")
+            format!("solve {n}x{n}, {op:?}, accepts a matrix with {what}")
         })?;
     }
     Ok(())
@@ -154,6 +149,7 @@ pub(crate) fn definiteness<B: DenseBackend + Allocate>(b: &B) -> Outcome {
         });
         // A last pivot on either side of n ε, beyond which it is more than rounding.
         let rounding = n as f64 * B::Scalar::EPSILON;
+        let floor = format!("n ε max_i a_ii = {rounding:.2e}");
         for (what, a, expected) in [
             ("definite", definite.clone(), true),
             ("indefinite", with_last(&definite, -0.5), false),
@@ -162,12 +158,18 @@ pub(crate) fn definiteness<B: DenseBackend + Allocate>(b: &B) -> Outcome {
             ("not a number", with_last(&definite, f64::NAN), false),
             ("of rank one", v.t().times(&v), n == 1),
             (
-                "as good as singular",
+                &format!(
+                    "as good as singular: a pivot of {:.2e}, where {floor}",
+                    0.5 * rounding
+                ),
                 with_last(&Plain::identity(n), 0.5 * rounding),
                 n == 1,
             ),
             (
-                "barely definite",
+                &format!(
+                    "barely definite: a pivot of {:.2e}, where {floor}",
+                    2.0 * rounding
+                ),
                 with_last(&Plain::identity(n), 2.0 * rounding),
                 true,
             ),
@@ -176,7 +178,7 @@ pub(crate) fn definiteness<B: DenseBackend + Allocate>(b: &B) -> Outcome {
             let got = batch(b, &a)
                 .and_then(|mut a| b.is_positive_definite(&mut a).map_err(Error::Device))?;
             ensure(got == expected, || {
-                format!("is_positive_definite {n} says {got} of a matrix that is {what}")
+                format!("is_positive_definite, {n}x{n}, says {got} of a matrix that is {what}")
             })?;
         }
     }

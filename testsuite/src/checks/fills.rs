@@ -23,12 +23,7 @@ fn check<B: Allocate>(b: &B, what: Fill, tolerance: f64, at: impl Fn(u64, u32) -
         let want = Plain::new(shape.rows, shape.dim, |r, c| at(r as u64, c as u32));
         let got = filled(b, what, shape)?;
         let want = want.rounded::<B::Scalar>();
-        near(
-            format!("{what:?} {shape:?}"),
-            got.as_slice(),
-            want.as_slice(),
-            tolerance,
-        )?;
+        near(format!("{what:?} {shape:?}"), &got, &want, tolerance)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use detfree_core::{
     Activation, Adam, Allocate, BaseDensity, DenseBackend, FlowBackend, Scalar, Shape,
 };
 
-use crate::failure::{Computed, Failure, near};
+use crate::failure::{Computed, Failure, gives, near, near_each};
 use crate::operands::{SHAPES, batch, dirty, read, read_rows, row_results};
 use crate::{Outcome, Plain};
 
@@ -47,24 +47,26 @@ fn start(shape: Shape) -> Plain {
     Plain::random::<f64>(Shape::new(1, shape.rows), 3)
 }
 
-fn all<B: Allocate>(b: &B, batches: &[&B::Batch]) -> Computed<B, Vec<f64>> {
-    let mut numbers = Vec::new();
-    for x in batches {
-        numbers.extend_from_slice(read(b, x)?.as_slice());
-    }
-    Ok(numbers)
+/// Buffers by the names that the traits give them.
+type Buffers = Vec<(&'static str, Plain)>;
+
+fn all<B: Allocate>(b: &B, batches: &[(&'static str, &B::Batch)]) -> Computed<B, Buffers> {
+    batches
+        .iter()
+        .map(|&(name, x)| Ok((name, read(b, x)?)))
+        .collect()
 }
 
 fn activated<B: DenseBackend + Allocate>(
     b: &B,
     activation: Activation,
     shape: Shape,
-) -> Computed<B, Vec<f64>> {
+) -> Computed<B, Buffers> {
     let bias = batch(b, &bias_of::<B::Scalar>(shape))?;
     let mut h = batch(b, &wide::<B::Scalar>(shape))?;
     let (mut z, mut d1, mut d2) = (dirty(b, shape)?, dirty(b, shape)?, dirty(b, shape)?);
     b.bias_activate(activation, &bias, &mut h, &mut z, &mut d1, &mut d2)?;
-    all(b, &[&h, &z, &d1, &d2])
+    all(b, &[("h", &h), ("z", &z), ("d1", &d1), ("d2", &d2)])
 }
 
 pub(crate) fn bias_activate<B: DenseBackend + Allocate>(b: &B) -> Outcome {
@@ -74,25 +76,27 @@ pub(crate) fn bias_activate<B: DenseBackend + Allocate>(b: &B) -> Outcome {
             let got = activated(b, activation, shape)?;
             let want = activated(&reference, activation, shape)?;
             let case = format!("bias_activate {activation:?} {shape:?}");
-            near(case, &got, &want, tolerance::<B::Scalar>())?;
+            near_each(case, &got, &want, tolerance::<B::Scalar>())?;
         }
     }
     Ok(())
 }
 
+/// (the batches, the sums): with the sums, or without any.
 fn transformed<B: FlowBackend + Allocate>(
     b: &B,
     activation: Activation,
     shape: Shape,
-) -> Computed<B, (Vec<f64>, Vec<f64>)> {
+    with_log: bool,
+) -> Computed<B, (Buffers, Vec<f64>)> {
     let bias = batch(b, &bias_of::<B::Scalar>(shape))?;
     let mut y = batch(b, &wide::<B::Scalar>(shape))?;
     let (mut z, mut d1, mut score) = (dirty(b, shape)?, dirty(b, shape)?, dirty(b, shape)?);
     let mut log = row_results(b, start(shape).as_slice())?;
-    b.bijection(
-        activation, &bias, &mut y, &mut z, &mut d1, &mut score, &mut log,
-    )?;
-    Ok((all(b, &[&y, &z, &d1, &score])?, read_rows(b, &log)?))
+    let sums = with_log.then_some(&mut log);
+    b.bijection(activation, &bias, &mut y, &mut z, &mut d1, &mut score, sums)?;
+    let batches = all(b, &[("y", &y), ("z", &z), ("d1", &d1), ("score", &score)])?;
+    Ok((batches, read_rows(b, &log)?))
 }
 
 /// The sum of dim logarithms of numbers in data type T, each with a few ε, beside the others.
@@ -104,12 +108,14 @@ pub(crate) fn bijection<B: FlowBackend + Allocate>(b: &B) -> Outcome {
     let reference = Heap::<B::Scalar>::new();
     for shape in SHAPES {
         for activation in BIJECTIONS {
-            let (got, got_log) = transformed(b, activation, shape)?;
-            let (want, want_log) = transformed(&reference, activation, shape)?;
-            let case = format!("bijection {activation:?} {shape:?}");
-            near(&case, &got, &want, tolerance::<B::Scalar>())?;
-            let tolerance = sum_tolerance::<B::Scalar>(shape);
-            near(format!("{case}, log"), &got_log, &want_log, tolerance)?;
+            for with_log in [true, false] {
+                let (got, got_log) = transformed(b, activation, shape, with_log)?;
+                let (want, want_log) = transformed(&reference, activation, shape, with_log)?;
+                let case = format!("bijection {activation:?} {shape:?}, log: {with_log}");
+                near_each(&case, &got, &want, tolerance::<B::Scalar>())?;
+                let tolerance = sum_tolerance::<B::Scalar>(shape);
+                near(format!("{case}: log"), &got_log, &want_log, tolerance)?;
+            }
         }
     }
     Ok(())
@@ -128,7 +134,13 @@ pub(crate) fn inverse_bijection<B: FlowBackend + Allocate>(b: &B) -> Outcome {
                     (dirty(b, shape)?, dirty(b, shape)?, dirty(b, shape)?);
                 let mut log = row_results(b, start(shape).as_slice())?;
                 b.bijection(
-                    activation, &bias, &mut y, &mut z, &mut d1, &mut score, &mut log,
+                    activation,
+                    &bias,
+                    &mut y,
+                    &mut z,
+                    &mut d1,
+                    &mut score,
+                    Some(&mut log),
                 )?;
                 b.inverse_bijection(activation, &bias, &mut z)?;
                 read(b, &z)
@@ -136,7 +148,7 @@ pub(crate) fn inverse_bijection<B: FlowBackend + Allocate>(b: &B) -> Outcome {
             let case = format!("inverse_bijection {activation:?} {shape:?}");
             // Relative to 20, the largest y, where a small one came of a large bias.
             let tolerance = 8.0 * tolerance::<B::Scalar>();
-            near(case, got()?.as_slice(), y.as_slice(), tolerance)?;
+            gives(case, got(), &y, tolerance)?;
         }
     }
     Ok(())
@@ -146,12 +158,12 @@ fn density<B: FlowBackend + Allocate>(
     b: &B,
     base: BaseDensity,
     shape: Shape,
-) -> Computed<B, (Vec<f64>, Vec<f64>)> {
+) -> Computed<B, (Buffers, Vec<f64>)> {
     let z = batch(b, &wide::<B::Scalar>(shape))?;
     let mut score = dirty(b, shape)?;
     let mut log = row_results(b, start(shape).as_slice())?;
     b.base_density(base, &z, &mut score, &mut log)?;
-    Ok((all(b, &[&score])?, read_rows(b, &log)?))
+    Ok((all(b, &[("score", &score)])?, read_rows(b, &log)?))
 }
 
 pub(crate) fn base_density<B: FlowBackend + Allocate>(b: &B) -> Outcome {
@@ -165,16 +177,16 @@ pub(crate) fn base_density<B: FlowBackend + Allocate>(b: &B) -> Outcome {
             let (got, got_log) = density(b, base, shape)?;
             let (want, want_log) = density(&reference, base, shape)?;
             let case = format!("base_density {base:?} {shape:?}");
-            near(&case, &got, &want, tolerance::<B::Scalar>())?;
+            near_each(&case, &got, &want, tolerance::<B::Scalar>())?;
             let tolerance = sum_tolerance::<B::Scalar>(shape);
-            near(format!("{case}, log"), &got_log, &want_log, tolerance)?;
+            near(format!("{case}: log"), &got_log, &want_log, tolerance)?;
         }
     }
     Ok(())
 }
 
 /// Three steps, then one of a large ε: where √v is as small as ε, a step without it is not small.
-fn adapted<B: FlowBackend + Allocate>(b: &B, shape: Shape) -> Computed<B, Vec<f64>> {
+fn adapted<B: FlowBackend + Allocate>(b: &B, shape: Shape) -> Computed<B, Buffers> {
     let mut w = batch(b, &Plain::random::<B::Scalar>(shape, 1))?;
     let zero = Plain::filled(shape, 0.0);
     let (mut m, mut v) = (batch(b, &zero)?, batch(b, &zero)?);
@@ -186,20 +198,62 @@ fn adapted<B: FlowBackend + Allocate>(b: &B, shape: Shape) -> Computed<B, Vec<f6
         }
         b.adam(&step, &g, &mut m, &mut v, &mut w)?;
     }
-    all(b, &[&w, &m, &v])
+    all(b, &[("w", &w), ("m", &m), ("v", &v)])
 }
 
 pub(crate) fn adam<B: FlowBackend + Allocate>(b: &B) -> Outcome {
     let reference = Heap::<B::Scalar>::new();
     for shape in SHAPES {
         let (got, want) = (adapted(b, shape)?, adapted(&reference, shape)?);
-        near(
+        near_each(
             format!("adam {shape:?}"),
             &got,
             &want,
             tolerance::<B::Scalar>(),
         )
         .map_err(|failure: Failure| failure.of("three steps and one with ε = ¼"))?;
+    }
+    Ok(())
+}
+
+/// One step from moments whose second is far from zero, so that the quotient takes errors as they
+/// are.
+fn relatively_adapted<B: FlowBackend + Allocate>(
+    b: &B,
+    rows: usize,
+    dim: usize,
+) -> Computed<B, Buffers> {
+    let random = |rows, dim, seed| Plain::random::<B::Scalar>(Shape::new(rows, dim), seed);
+    let (left, right) = (
+        batch(b, &random(rows, dim, 1))?,
+        batch(b, &random(rows, dim, 2))?,
+    );
+    let mut w = batch(b, &random(dim, dim, 3))?;
+    let mut m = batch(b, &random(dim, dim, 4))?;
+    let mut v = batch(b, &random(dim, dim, 5).map(|v| 1.0 + 0.5 * v))?;
+    let mut scratch = dirty(b, b.relative_adam_scratch(dim))?;
+    let (step, a) = (Adam::new(0.1, 3), 1.0 / rows as f64);
+    b.relative_adam(
+        &step,
+        a,
+        &left,
+        &right,
+        &mut scratch,
+        &mut m,
+        &mut v,
+        &mut w,
+    )?;
+    all(b, &[("w", &w), ("m", &m), ("v", &v)])
+}
+
+/// Few and many rows, and weights that are worth threads and several blocks.
+pub(crate) fn relative_adam<B: FlowBackend + Allocate>(b: &B) -> Outcome {
+    let reference = Heap::<B::Scalar>::new();
+    for [rows, dim] in [[1, 1], [3, 5], [9, 8], [40, 17], [5, 65], [70, 150]] {
+        let got = relatively_adapted(b, rows, dim)?;
+        let want = relatively_adapted(&reference, rows, dim)?;
+        let case = format!("relative_adam, {rows} rows of {dim}");
+        near_each(case, &got, &want, tolerance::<B::Scalar>())?;
     }
     Ok(())
 }

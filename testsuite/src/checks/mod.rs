@@ -1,15 +1,18 @@
 //! The registry: every check by its name, for backends that offer as much as it needs.
 
+mod contracts;
 mod factorisations;
 mod fills;
 mod flow;
 mod matrix;
+mod nets;
 mod primitives;
 mod products;
 mod relative;
 mod repetition;
 mod series;
 mod shards;
+mod training;
 
 use std::fmt;
 
@@ -32,7 +35,7 @@ pub struct Check<B> {
 }
 
 impl<B> Check<B> {
-    /// What the suite's trial is called, after the fixture: `series::unbiased`.
+    /// What the suite's trial is called, after the fixture: `series::enumerated`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
@@ -85,6 +88,8 @@ pub fn basic_checks<B: Backend + Allocate + Sync>() -> Vec<Check<B>> {
         primitives::axpy,
         primitives::dot_rows,
         primitives::row_results_scale_and_fill,
+        primitives::flush_tiny,
+        contracts::primitives,
         series::enumerated,
         series::enumerated_per_row,
         series::rows_run_their_own_terms,
@@ -92,6 +97,7 @@ pub fn basic_checks<B: Backend + Allocate + Sync>() -> Vec<Check<B>> {
         series::exact_probes,
         series::exact_first_trace,
         shards::one_piece,
+        shards::first_error,
         shards::run_to_run,
     ]
 }
@@ -101,6 +107,7 @@ pub fn basic_checks<B: Backend + Allocate + Sync>() -> Vec<Check<B>> {
 pub fn dense_checks<B: DenseBackend + Allocate + Sync>() -> Vec<Check<B>> {
     named![
         products::apply,
+        products::apply_to_both,
         products::outer,
         products::sum_rows,
         products::hadamard,
@@ -111,6 +118,7 @@ pub fn dense_checks<B: DenseBackend + Allocate + Sync>() -> Vec<Check<B>> {
         factorisations::solve,
         factorisations::singular_is_refused,
         factorisations::definiteness,
+        contracts::products,
         flow::bias_activate,
         matrix::products,
         repetition::of_products,
@@ -120,6 +128,9 @@ pub fn dense_checks<B: DenseBackend + Allocate + Sync>() -> Vec<Check<B>> {
         relative::direction,
         relative::guard_on_an_even_number_of_crossings,
         relative::tracking,
+        nets::products,
+        nets::log_det_and_gradient,
+        nets::exact_first_trace,
     ]
 }
 
@@ -131,5 +142,10 @@ pub fn flow_checks<B: FlowBackend + Allocate + Sync>() -> Vec<Check<B>> {
         flow::inverse_bijection,
         flow::base_density,
         flow::adam,
+        flow::relative_adam,
+        contracts::flow_passes,
+        training::steps,
+        training::guarded_steps,
+        training::run_to_run,
     ]
 }

@@ -6,12 +6,12 @@
 
 use detfree_core::{Allocate, DenseBackend, Op, Scalar, Shape, Store};
 
-use crate::failure::{Computed, near};
+use crate::failure::{Computed, gives, near};
 use crate::operands::{SHAPES, batch, dirty, ranges, read};
 use crate::{Outcome, Plain};
 
 /// Rows, inputs and outputs: tiny, around the sizes of vectors and tiles, a weight of several
-/// panels, and products that are worth threads cut along either side.
+/// panels, and products of more than 2²⁰ multiply-adds that are worth threads, cut along either side.
 const PRODUCTS: [[usize; 3]; 11] = [
     [1, 1, 1],
     [1, 7, 5],
@@ -21,9 +21,9 @@ const PRODUCTS: [[usize; 3]; 11] = [
     [7, 33, 16],
     [2, 130, 37],
     [40, 64, 31],
-    [3, 45, 900],
-    [60, 200, 180],
-    [400, 50, 61],
+    [3, 20, 900],
+    [70, 130, 120],
+    [260, 63, 65],
 ];
 
 const STORES: [Store; 2] = [Store::Set, Store::Add];
@@ -74,8 +74,37 @@ pub(crate) fn apply<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                     };
                     let case = format!("apply {outputs}×{inputs} {op:?} {store:?} {rows:?}");
                     let tolerance = tolerance::<B::Scalar>(from);
-                    near(case, got()?.as_slice(), want.as_slice(), tolerance)?;
+                    gives(case, got(), &want, tolerance)?;
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two batches of different lengths.
+pub(crate) fn apply_to_both<B: DenseBackend + Allocate>(b: &B) -> Outcome {
+    for [count, inputs, outputs] in PRODUCTS {
+        let w = random::<B::Scalar>(outputs, inputs, 1);
+        for op in [Op::Plain, Op::Transposed] {
+            let right = w.op(op).t();
+            let Shape {
+                rows: from,
+                dim: to,
+            } = right.shape();
+            let both = [count, count / 2 + 1].map(|rows| random::<B::Scalar>(rows, from, 2));
+            let got = || -> Computed<B, [Plain; 2]> {
+                let (w, [x1, x2]) = (batch(b, &w)?, &both);
+                let (x1, x2) = (batch(b, x1)?, batch(b, x2)?);
+                let mut y1 = dirty(b, Shape::new(count, to))?;
+                let mut y2 = dirty(b, Shape::new(count / 2 + 1, to))?;
+                b.apply_to_both(&w, op, [&x1, &x2], [&mut y1, &mut y2])?;
+                Ok([read(b, &y1)?, read(b, &y2)?])
+            };
+            for (number, (got, x)) in got()?.iter().zip(&both).enumerate() {
+                let case = format!("apply_to_both {outputs}×{inputs} {op:?}, batch {number}");
+                let tolerance = tolerance::<B::Scalar>(from);
+                near(case, got, &x.times(&right), tolerance)?;
             }
         }
     }
@@ -105,7 +134,7 @@ pub(crate) fn outer<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                 };
                 let case = format!("outer {outputs}×{inputs} {store:?} {rows:?}");
                 let tolerance = tolerance::<B::Scalar>(rows.len());
-                near(case, got()?.as_slice(), want.as_slice(), tolerance)?;
+                gives(case, got(), &want, tolerance)?;
             }
         }
     }
@@ -133,7 +162,7 @@ pub(crate) fn sum_rows<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                 };
                 let case = format!("sum_rows {shape:?} {store:?} {rows:?}");
                 let tolerance = tolerance::<B::Scalar>(rows.len());
-                near(case, got()?.as_slice(), want.as_slice(), tolerance)?;
+                gives(case, got(), &want, tolerance)?;
             }
         }
     }
@@ -160,12 +189,7 @@ pub(crate) fn hadamard<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                     read(b, &out)
                 };
                 let case = format!("hadamard {shape:?} {store:?} {rows:?}");
-                near(
-                    case,
-                    got()?.as_slice(),
-                    want.as_slice(),
-                    tolerance::<B::Scalar>(1),
-                )?;
+                gives(case, got(), &want, tolerance::<B::Scalar>(1))?;
             }
         }
     }
@@ -189,12 +213,7 @@ pub(crate) fn scale_shift<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                     read(b, &x)
                 };
                 let case = format!("scale_shift {shape:?} shifted {shifted} {rows:?}");
-                near(
-                    case,
-                    got()?.as_slice(),
-                    want.as_slice(),
-                    tolerance::<B::Scalar>(1),
-                )?;
+                gives(case, got(), &want, tolerance::<B::Scalar>(1))?;
             }
         }
     }
@@ -212,30 +231,22 @@ pub(crate) fn add_bias<B: DenseBackend + Allocate>(b: &B) -> Outcome {
         };
         let want = x.plus(1.0, &bias);
         let tolerance = tolerance::<B::Scalar>(1);
-        near(
-            format!("add_bias {shape:?}"),
-            got()?.as_slice(),
-            want.as_slice(),
-            tolerance,
-        )?;
+        gives(format!("add_bias {shape:?}"), got(), &want, tolerance)?;
     }
     Ok(())
 }
 
+/// Square batches too: a copy transposes none of them, and has their shape.
 pub(crate) fn transpose<B: DenseBackend + Allocate>(b: &B) -> Outcome {
-    for shape in SHAPES {
+    let squares = [2, 17].map(|n| Shape::new(n, n));
+    for shape in SHAPES.into_iter().chain(squares) {
         let x = Plain::random::<B::Scalar>(shape, 1);
         let got = || -> Computed<B, Plain> {
             let mut out = dirty(b, Shape::new(shape.dim, shape.rows))?;
             b.transpose(&batch(b, &x)?, &mut out)?;
             read(b, &out)
         };
-        near(
-            format!("transpose {shape:?}"),
-            got()?.as_slice(),
-            x.t().as_slice(),
-            0.0,
-        )?;
+        gives(format!("transpose {shape:?}"), got(), &x.t(), 0.0)?;
     }
     Ok(())
 }

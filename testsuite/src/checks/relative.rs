@@ -1,22 +1,13 @@
 //! The relative gradient on a backend: its direction, its guard, and what it tracks.
 
-use detfree_core::{
-    Affine, Allocate, DenseBackend, DenseRelative, Key, RelativeGradient, Scalar, Side,
-};
+use detfree_core::{Affine, Allocate, DenseBackend, DenseRelative, RelativeGradient, Scalar, Side};
 
 use crate::failure::{Computed, ensure, near};
-use crate::layer::{forward, random_layer};
+use crate::layer::{forward, upload};
 use crate::operands::{batch, dirty, read};
-use crate::{Failure, Outcome, Plain, relative_direction};
+use crate::{Outcome, Plain, relative_direction, relative_tracking};
 
 const SIDES: [Side; 2] = [Side::Plain, Side::Transposed];
-
-fn upload<B: Allocate>(b: &B, layer: &Affine<Plain>) -> Computed<B, Affine<B::Batch>> {
-    Ok(Affine {
-        weight: batch(b, &layer.weight)?,
-        bias: batch(b, &layer.bias)?,
-    })
-}
 
 /// Linearised at the layer, with y (bias included) or z as its anchor.
 fn linearised<B: DenseBackend + Allocate>(
@@ -103,85 +94,11 @@ pub(crate) fn guard_on_an_even_number_of_crossings<B: DenseBackend + Allocate>(b
     })
 }
 
-/// What a run of guarded training leaves: the layer, the tracked W⁻¹ and log|det W|.
-struct Track {
-    weight: Plain,
-    inverse: Plain,
-    log_det: f64,
-}
-
-const STEPS: u64 = 2_000;
-
-/// Fits one layer with the hyperbolic-secant base to fresh batches of mixed sources.
-fn train<B: DenseBackend + Allocate>(
-    b: &B,
-    side: Side,
-    [rows, dim]: [usize; 2],
-    mu: f64,
-) -> Result<Track, Failure> {
-    let key = Key::new(0x7ac).fold_in((1000 * rows + dim) as u64);
-    let mixing = Plain::well_conditioned(key.fold_in(1), dim);
-    let start = random_layer::<B::Scalar>(key.fold_in(2), dim);
-    let (_, mut log_det, inverse) = start.weight.invert();
-    let mut layer = upload(b, &start)?;
-    let mut inverse = batch(b, &inverse)?;
-    let mut tangent = DenseRelative::allocate(b, rows, dim)?;
-    for step in 0..STEPS {
-        let z = Plain::normal(key.fold_in(3).fold_in(step), rows, dim)
-            .map(|s| 0.6 * s * s.abs())
-            .times(&mixing)
-            .map(|z| z + 0.5);
-        let at = Affine {
-            weight: read(b, &layer.weight)?,
-            bias: read(b, &layer.bias)?,
-        };
-        let y = forward(&at, &z);
-        let delta = batch(b, &y.map(|y| -y.tanh()))?;
-        let anchor = batch(b, if side == Side::Plain { &y } else { &z })?;
-        tangent.linearise(b, side, &layer, &delta, &anchor)?;
-        let guarded = tangent
-            .guard(b, mu)?
-            .ok_or_else(|| Failure::new(format!("step {step} finds no clear step")))?;
-        tangent.step(b, guarded.mu, &mut layer, Some(&mut inverse))?;
-        log_det += guarded.log_det_change;
-    }
-    Ok(Track {
-        weight: read(b, &layer.weight)?,
-        inverse: read(b, &inverse)?,
-        log_det,
-    })
-}
-
-/// Rounding of 2,000 steps, in nats and in elements of W⁻¹ W: runs on the reference backend leave up
-/// to 500 ε, and twice that is asked for.
 pub(crate) fn tracking<B: DenseBackend + Allocate>(b: &B) -> Outcome {
-    let tolerance = 1000.0 * B::Scalar::EPSILON;
     for side in SIDES {
-        for (shape, mu) in [
-            ([1, 1], 0.05),
-            ([1, 6], 0.01),
-            ([4, 17], 0.02),
-            ([17, 17], 0.05),
-            ([40, 17], 0.1),
-        ] {
-            let case = format!("{side:?}, {} rows of {}", shape[0], shape[1]);
-            let track = train(b, side, shape, mu)?;
-            let (_, exact, _) = track.weight.invert();
-            near(
-                format!("log|det W|, {case}"),
-                &[track.log_det],
-                &[exact],
-                tolerance,
-            )?;
-            let product = track.inverse.times(&track.weight);
-            let identity = Plain::identity(shape[1]);
-            near(
-                format!("W⁻¹ W, {case}"),
-                product.as_slice(),
-                identity.as_slice(),
-                tolerance,
-            )?;
-        }
+        relative_tracking(b, side, |rows, dim| {
+            Ok(DenseRelative::allocate(b, rows, dim)?)
+        })?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ fn random<B: Allocate>(b: &B, rows: usize, dim: usize, seed: u64) -> Computed<B,
 
 fn products<B: DenseBackend + Allocate>(b: &B) -> Computed<B, Vec<f64>> {
     let mut numbers = Vec::new();
-    for [rows, inputs, outputs] in [[900, 64, 50], [70, 300, 250]] {
+    for [rows, inputs, outputs] in [[280, 64, 60], [70, 130, 120]] {
         let w = random(b, outputs, inputs, 1)?;
         let x = random(b, rows, inputs, 2)?;
         let mut y = dirty(b, Shape::new(rows, outputs))?;

@@ -81,6 +81,50 @@ pub(crate) fn one_piece<B: Backend + Allocate + Sync>(b: &B) -> Outcome {
     Ok(())
 }
 
+type Call<B> = fn(&B) -> Result<(), <B as Backend>::Error>;
+
+/// Calls that a backend may refuse with an error: empty batches, and operands that do not fit.
+fn refusals<B: Allocate>() -> [Call<B>; 5] {
+    const TALL: Shape = Shape::new(4, 1);
+    const WIDE: Shape = Shape::new(1, 3);
+    [
+        |b| b.batch(Shape::new(0, 3)).map(|_| ()),
+        |b| b.batch(Shape::new(3, 0)).map(|_| ()),
+        |b| b.copy(&b.batch(TALL)?, &mut b.batch(WIDE)?),
+        |b| b.upload(&[B::Scalar::from_f64(0.5)], &mut b.batch(TALL)?),
+        |b| b.axpy(3..9, 1.0, &b.batch(WIDE)?, &mut b.batch(TALL)?),
+    ]
+}
+
+/// The first error in index order comes back, where a backend has errors that can be provoked.
+pub(crate) fn first_error<B: Backend + Allocate + Sync>(b: &B) -> Outcome {
+    let refusals = refusals::<B>();
+    let error_of = |call: usize| refusals[call](b).err().map(|error| format!("{error:?}"));
+    let refused: Vec<usize> = (0..refusals.len())
+        .filter(|&call| error_of(call).is_some())
+        .collect();
+    let (Some(&one), Some(&other)) = (refused.first(), refused.last()) else {
+        return Ok(());
+    };
+    for (first, last) in [(one, other), (other, one)] {
+        let mut shards = [None, Some(first), None, Some(last), None];
+        let outcome = b.each_shard(&mut shards, |b, shard| {
+            shard.map_or(Ok(()), |call| refusals[call](b))
+        });
+        let (got, want) = (
+            outcome.err().map(|error| format!("{error:?}")),
+            error_of(first),
+        );
+        ensure(got == want, || {
+            format!(
+                "each_shard, where shards 1 and 3 fail, returns {got:?}, not the error of shard 1, \
+                 {want:?}"
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// The same bits three times over.
 pub(crate) fn run_to_run<B: Backend + Allocate>(b: &B) -> Outcome {
     let weight = Plain::contraction(9, 0.5, 3).rounded::<B::Scalar>();

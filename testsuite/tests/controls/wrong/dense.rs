@@ -1,12 +1,11 @@
 //! Products, linear passes and factorisations, each in its wrong ways.
 
-use std::convert::Infallible;
 use std::ops::Range;
 
 use detfree_core::{Activation, Backend, DenseBackend, Op, Store};
 
 use super::Mutation::*;
-use super::{Batch, Done, Wrong, without_bias};
+use super::{Batch, Done, Wrong, index, without_bias};
 
 impl DenseBackend for Wrong {
     fn apply(
@@ -18,6 +17,9 @@ impl DenseBackend for Wrong {
         store: Store,
         out: &mut Batch,
     ) -> Done {
+        if self.is(ApplyIndexes) {
+            index(&rows, x);
+        }
         let rows = self.widened(ApplyOverAllRows, rows, x);
         let (op, store) = match self.mutation {
             ApplyIgnoresOp if w.shape().rows == w.shape().dim => (Op::Plain, store),
@@ -39,6 +41,18 @@ impl DenseBackend for Wrong {
         Ok(())
     }
 
+    fn apply_to_both(&self, w: &Batch, op: Op, x: [&Batch; 2], out: [&mut Batch; 2]) -> Done {
+        let x = if self.is(ApplyToBothTakesOneTwice) {
+            [x[0], x[0]]
+        } else {
+            x
+        };
+        for (x, out) in x.into_iter().zip(out) {
+            self.apply(0..x.shape().rows, w, op, x, Store::Set, out)?;
+        }
+        Ok(())
+    }
+
     fn outer(
         &self,
         rows: Range<usize>,
@@ -51,9 +65,9 @@ impl DenseBackend for Wrong {
         let a = if self.is(OuterIgnoresA) { 1.0 } else { a };
         let rows = self.widened(OuterOverAllRows, rows, s);
         if self.is(OuterSwapsItsOperands) && s.shape().dim == v.shape().dim {
-            return self.right.outer(rows, a, v, s, store, g);
+            return Ok(self.right.outer(rows, a, v, s, store, g)?);
         }
-        self.right.outer(rows, a, s, v, store, g)
+        Ok(self.right.outer(rows, a, s, v, store, g)?)
     }
 
     fn sum_rows(&self, rows: Range<usize>, a: f64, x: &Batch, store: Store, g: &mut Batch) -> Done {
@@ -62,9 +76,9 @@ impl DenseBackend for Wrong {
             for g in g.as_mut_slice() {
                 *g -= *g;
             }
-            return self.right.sum_rows(rows, a, x, Store::Add, g);
+            return Ok(self.right.sum_rows(rows, a, x, Store::Add, g)?);
         }
-        self.right.sum_rows(rows, a, x, store, g)
+        Ok(self.right.sum_rows(rows, a, x, store, g)?)
     }
 
     fn hadamard(
@@ -80,7 +94,7 @@ impl DenseBackend for Wrong {
         } else {
             store
         };
-        self.right.hadamard(rows, x, y, store, out)
+        Ok(self.right.hadamard(rows, x, y, store, out)?)
     }
 
     fn scale_shift(
@@ -91,14 +105,14 @@ impl DenseBackend for Wrong {
         x: &mut Batch,
     ) -> Done {
         let shift = shift.filter(|_| !self.is(ScaleShiftWithoutShift));
-        self.right.scale_shift(rows, scale, shift, x)
+        Ok(self.right.scale_shift(rows, scale, shift, x)?)
     }
 
     fn add_bias(&self, bias: &Batch, x: &mut Batch) -> Done {
         if self.is(AddBiasToTheFirstRow) {
-            return self.right.axpy(0..1, 1.0, bias, x);
+            return Ok(self.right.axpy(0..1, 1.0, bias, x)?);
         }
-        self.right.add_bias(bias, x)
+        Ok(self.right.add_bias(bias, x)?)
     }
 
     fn bias_activate(
@@ -111,9 +125,9 @@ impl DenseBackend for Wrong {
         d2: &mut Batch,
     ) -> Done {
         if self.is(ActivateWithoutBias) {
-            return self
+            return Ok(self
                 .right
-                .bias_activate(activation, &without_bias(bias), h, z, d1, d2);
+                .bias_activate(activation, &without_bias(bias), h, z, d1, d2)?);
         }
         self.right.bias_activate(activation, bias, h, z, d1, d2)?;
         if self.is(ActivateHalvesTheSecondDerivative) {
@@ -125,13 +139,15 @@ impl DenseBackend for Wrong {
     }
 
     fn transpose(&self, x: &Batch, out: &mut Batch) -> Done {
-        if self.is(TransposeCopies) {
-            return self.right.upload(x.as_slice(), out);
+        let shape = x.shape();
+        let is_square = shape.rows == shape.dim && shape.rows > 1;
+        if self.is(TransposeCopies) || (self.is(TransposeCopiesSquares) && is_square) {
+            return Ok(self.right.upload(x.as_slice(), out)?);
         }
-        self.right.transpose(x, out)
+        Ok(self.right.transpose(x, out)?)
     }
 
-    fn log_abs_det(&self, a: &mut Batch) -> Result<(f64, f64), Infallible> {
+    fn log_abs_det(&self, a: &mut Batch) -> Done<(f64, f64)> {
         let (sign, log) = self.right.log_abs_det(a)?;
         Ok(match self.mutation {
             LogDetWithoutSign => (sign.abs(), log),
@@ -140,17 +156,16 @@ impl DenseBackend for Wrong {
         })
     }
 
-    fn solve(&self, a: &mut Batch, op: Op, x: &mut Batch) -> Result<bool, Infallible> {
+    fn solve(&self, a: &mut Batch, op: Op, x: &mut Batch) -> Done<bool> {
         let op = if self.is(SolveIgnoresOp) {
             Op::Plain
         } else {
             op
         };
-        let regular = self.right.solve(a, op, x)?;
-        Ok(regular || self.is(SolveAcceptsSingular))
+        Ok(self.right.solve(a, op, x)? || self.is(SolveAcceptsSingular))
     }
 
-    fn is_positive_definite(&self, a: &mut Batch) -> Result<bool, Infallible> {
+    fn is_positive_definite(&self, a: &mut Batch) -> Done<bool> {
         match self.mutation {
             DefiniteByDeterminant => Ok(self.right.log_abs_det(a)?.0 > 0.0),
             DefiniteByOneTriangle => {
@@ -160,9 +175,9 @@ impl DenseBackend for Wrong {
                         a.row_mut(j)[i] = below;
                     }
                 }
-                self.right.is_positive_definite(a)
+                Ok(self.right.is_positive_definite(a)?)
             }
-            _ => self.right.is_positive_definite(a),
+            _ => Ok(self.right.is_positive_definite(a)?),
         }
     }
 }

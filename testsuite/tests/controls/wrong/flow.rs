@@ -1,9 +1,11 @@
 //! The passes of flows, each in its wrong ways.
 
-use detfree_core::{Activation, Adam, Backend, BaseDensity, FlowBackend};
+use detfree_core::{
+    Activation, Adam, Backend, BaseDensity, DenseBackend, Fill, FlowBackend, Store,
+};
 
 use super::Mutation::*;
-use super::{Batch, Done, Wrong, without_bias};
+use super::{Batch, Done, Wrong, index, without_bias};
 
 impl FlowBackend for Wrong {
     fn bijection(
@@ -14,9 +16,17 @@ impl FlowBackend for Wrong {
         z: &mut Batch,
         d1: &mut Batch,
         score: &mut Batch,
-        log: &mut Batch,
+        mut log: Option<&mut Batch>,
     ) -> Done {
-        if self.is(BijectionLogNotAccumulated) {
+        if self.is(BijectionIndexes) {
+            index(&(0..y.shape().rows), z);
+        }
+        if self.is(BijectionOnlyWithLog) && log.is_none() {
+            return Ok(());
+        }
+        if self.is(BijectionLogNotAccumulated)
+            && let Some(log) = &mut log
+        {
             self.right.fill_rows(0.0, log)?;
         }
         self.right
@@ -31,11 +41,11 @@ impl FlowBackend for Wrong {
 
     fn inverse_bijection(&self, activation: Activation, bias: &Batch, z: &mut Batch) -> Done {
         if self.is(InverseWithoutBias) {
-            return self
+            return Ok(self
                 .right
-                .inverse_bijection(activation, &without_bias(bias), z);
+                .inverse_bijection(activation, &without_bias(bias), z)?);
         }
-        self.right.inverse_bijection(activation, bias, z)
+        Ok(self.right.inverse_bijection(activation, bias, z)?)
     }
 
     fn base_density(
@@ -71,7 +81,29 @@ impl FlowBackend for Wrong {
             AdamDescends => step.rate = -step.rate,
             _ => {}
         }
-        self.right
-            .adam(&step, direction, first_moment, second_moment, parameters)
+        Ok(self
+            .right
+            .adam(&step, direction, first_moment, second_moment, parameters)?)
+    }
+
+    fn relative_adam(
+        &self,
+        step: &Adam,
+        a: f64,
+        left: &Batch,
+        right: &Batch,
+        scratch: &mut Batch,
+        first_moment: &mut Batch,
+        second_moment: &mut Batch,
+        weight: &mut Batch,
+    ) -> Done {
+        if self.is(RelativeAdamWithoutTheWeight) {
+            self.right.fill(Fill::Constant(0.0), scratch)?;
+        } else {
+            self.right.copy(weight, scratch)?;
+        }
+        let rows = 0..left.shape().rows;
+        self.outer(rows, a, left, right, Store::Add, scratch)?;
+        self.adam(step, scratch, first_moment, second_moment, weight)
     }
 }

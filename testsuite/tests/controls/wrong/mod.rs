@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use detfree_core::reference::Heap;
-use detfree_core::{Allocate, Backend, Dense, Fill, Shape};
+use detfree_core::{Allocate, Backend, Dense, Fill, Scalar, Shape};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +21,7 @@ pub(crate) enum Mutation {
     FillIgnoresFirstRow,
     FillIgnoresScale,
     FillFlipsSigns,
+    FillFlipsSignsFromColumn512,
     FillCountsRowsIn32Bits,
     WalshIgnoresIndex,
     BasisIsTheFirst,
@@ -32,15 +33,22 @@ pub(crate) enum Mutation {
     DotRowsOverwrites,
     DotRowsIn32Bits,
     DotRowsOffByOne,
+    AxpyIndexes,
+    FlushOverAllRows,
+    FlushOfWhatIsNotTiny,
     ScaleRowsByTheFirst,
     ScaleRowsIgnored,
     FillRowsLeavesTheLast,
     ShardsBackwardsAndTwice,
+    ShardErrorsSwallowed,
+    ShardsReturnTheLastError,
     ApplyIgnoresOp,
     ApplyAddsAsSet,
     ApplyReadsWhatItWrites,
     ApplyOverAllRows,
     ApplyDependsOnTiming,
+    ApplyIndexes,
+    ApplyToBothTakesOneTwice,
     OuterSwapsItsOperands,
     OuterOverAllRows,
     OuterIgnoresA,
@@ -50,6 +58,7 @@ pub(crate) enum Mutation {
     ScaleShiftWithoutShift,
     AddBiasToTheFirstRow,
     TransposeCopies,
+    TransposeCopiesSquares,
     LogDetWithoutSign,
     LogDetOfSingularIsFinite,
     SolveIgnoresOp,
@@ -58,19 +67,32 @@ pub(crate) enum Mutation {
     DefiniteByOneTriangle,
     ActivateWithoutBias,
     ActivateHalvesTheSecondDerivative,
+    BijectionIndexes,
     BijectionLogNotAccumulated,
+    BijectionOnlyWithLog,
     BijectionScoreIsSecondDerivative,
     InverseWithoutBias,
     DensityLogNotAccumulated,
     DensityScoreOfOtherSign,
     AdamWithoutEpsilon,
     AdamDescends,
+    RelativeAdamWithoutTheWeight,
 }
 
 use Mutation::*;
 
 type Batch = Dense<Vec<f64>>;
-type Done = Result<(), Infallible>;
+type Done<T = ()> = Result<T, Refused>;
+
+/// An empty batch, which this backend does not allocate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Refused(Shape);
+
+impl From<Infallible> for Refused {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 /// [`Heap`], but for one mutation.
 #[derive(Debug)]
@@ -95,7 +117,9 @@ impl Wrong {
 
     /// As a sum whose order the threads decide: the last bits come out another way.
     fn jitter(&self, row: &mut [f64]) {
-        let call = self.calls.fetch_add(1, Ordering::Relaxed) % 7 / 6;
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        // Without a period, which the number of calls of a run might be a multiple of.
+        let call = (call.wrapping_mul(0x9e37_79b9) >> 16) % 3;
         row[0] *= 1.0 + f64::from(call) * f64::EPSILON;
     }
 
@@ -110,8 +134,14 @@ impl Wrong {
 }
 
 fn last_row(x: &mut Batch) -> &mut [f64] {
-    let last = x.shape().rows - 1;
+    let last = x.shape().rows.saturating_sub(1);
     x.row_mut(last)
+}
+
+/// As code does that takes slices of what it is given, and panics where they do not exist.
+fn index(rows: &Range<usize>, x: &Batch) {
+    let elements = &x.as_slice()[rows.start * x.shape().dim..rows.end * x.shape().dim];
+    std::hint::black_box(elements);
 }
 
 fn without_bias(bias: &Batch) -> Batch {
@@ -119,12 +149,15 @@ fn without_bias(bias: &Batch) -> Batch {
 }
 
 impl Allocate for Wrong {
-    fn batch(&self, shape: Shape) -> Result<Batch, Infallible> {
-        self.right.batch(shape)
+    fn batch(&self, shape: Shape) -> Done<Batch> {
+        if shape.rows == 0 || shape.dim == 0 {
+            return Err(Refused(shape));
+        }
+        Ok(self.right.batch(shape)?)
     }
 
-    fn rows(&self, rows: usize) -> Result<Batch, Infallible> {
-        self.right.rows(rows)
+    fn rows(&self, rows: usize) -> Done<Batch> {
+        Ok(self.right.rows(rows)?)
     }
 }
 
@@ -132,7 +165,7 @@ impl Backend for Wrong {
     type Scalar = f64;
     type Batch = Batch;
     type Rows = Batch;
-    type Error = Infallible;
+    type Error = Refused;
 
     fn shape(&self, x: &Batch) -> Shape {
         self.right.shape(x)
@@ -168,6 +201,11 @@ impl Backend for Wrong {
             _ => {}
         }
         self.right.fill(what, x)?;
+        if self.is(FillFlipsSignsFromColumn512) && matches!(what, Fill::Rademacher { .. }) {
+            for r in 0..x.shape().rows {
+                x.row_mut(r).iter_mut().skip(512).for_each(|x| *x = -*x);
+            }
+        }
         if self.is(NormalsInSinglePrecision) && matches!(what, Fill::Gaussian { .. }) {
             for x in x.as_mut_slice() {
                 *x = f64::from(*x as f32);
@@ -186,12 +224,15 @@ impl Backend for Wrong {
     }
 
     fn axpy(&self, rows: Range<usize>, a: f64, x: &Batch, y: &mut Batch) -> Done {
+        if self.is(AxpyIndexes) {
+            index(&rows, x);
+        }
         let a = if self.is(AxpyWithoutA) { 1.0 } else { a };
         let mut rows = self.widened(AxpyOverAllRows, rows, x);
         if self.is(AxpySkipsTheLastRow) && !rows.is_empty() {
             rows.end -= 1;
         }
-        self.right.axpy(rows, a, x, y)
+        Ok(self.right.axpy(rows, a, x, y)?)
     }
 
     fn dot_rows(&self, rows: Range<usize>, a: f64, x: &Batch, y: &Batch, out: &mut Batch) -> Done {
@@ -217,13 +258,27 @@ impl Backend for Wrong {
                 });
             }
             DotRowsOffByOne if rows.start > 0 => {
-                return self
+                return Ok(self
                     .right
-                    .dot_rows(rows.start - 1..rows.end - 1, a, x, y, out);
+                    .dot_rows(rows.start - 1..rows.end - 1, a, x, y, out)?);
             }
             _ => {}
         }
-        self.right.dot_rows(rows, a, x, y, out)
+        Ok(self.right.dot_rows(rows, a, x, y, out)?)
+    }
+
+    fn flush_tiny(&self, rows: Range<usize>, x: &mut Batch) -> Done {
+        let rows = self.widened(FlushOverAllRows, rows, x);
+        if self.is(FlushOfWhatIsNotTiny) {
+            for r in rows.clone() {
+                for x in x.row_mut(r) {
+                    if x.abs() <= f64::TINY {
+                        *x = 0.0;
+                    }
+                }
+            }
+        }
+        Ok(self.right.flush_tiny(rows, x)?)
     }
 
     fn scale_rows(&self, c: &Batch, x: &mut Batch) -> Done {
@@ -237,7 +292,7 @@ impl Backend for Wrong {
             }
             return Ok(());
         }
-        self.right.scale_rows(c, x)
+        Ok(self.right.scale_rows(c, x)?)
     }
 
     fn fill_rows(&self, a: f64, out: &mut Batch) -> Done {
@@ -251,21 +306,21 @@ impl Backend for Wrong {
 
     fn upload(&self, host: &[f64], x: &mut Batch) -> Done {
         if self.is(UploadLosesTheLast) {
-            return self.right.upload(&host[..host.len() - 1], x);
+            return Ok(self.right.upload(&host[..host.len() - 1], x)?);
         }
-        self.right.upload(host, x)
+        Ok(self.right.upload(host, x)?)
     }
 
     fn download(&self, x: &Batch, host: &mut [f64]) -> Done {
-        self.right.download(x, host)
+        Ok(self.right.download(x, host)?)
     }
 
     fn upload_rows(&self, host: &[f64], out: &mut Batch) -> Done {
-        self.right.upload_rows(host, out)
+        Ok(self.right.upload_rows(host, out)?)
     }
 
     fn download_rows(&self, rows: &Batch, host: &mut [f64]) -> Done {
-        self.right.download_rows(rows, host)
+        Ok(self.right.download_rows(rows, host)?)
     }
 
     fn each_shard<S: Send>(
@@ -279,6 +334,14 @@ impl Backend for Wrong {
                 .rev()
                 .try_for_each(|shard| work(self, shard))?;
         }
-        shards.iter_mut().try_for_each(|shard| work(self, shard))
+        let mut all = shards.iter_mut().map(|shard| work(self, shard));
+        match self.mutation {
+            ShardErrorsSwallowed => {
+                all.for_each(drop);
+                Ok(())
+            }
+            ShardsReturnTheLastError => all.rev().find(Result::is_err).unwrap_or(Ok(())),
+            _ => all.try_for_each(|done| done),
+        }
     }
 }

@@ -1,23 +1,18 @@
 //! Maximum-likelihood training with early stopping.
 
-use alloc::vec::Vec;
+mod feed;
+mod rate;
+
 use core::ops::ControlFlow;
 
-use detfree_core::{Allocate, Error, FlowBackend, Key, Scalar, Shape};
-use rand_core::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
-
-use crate::relative::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow};
-
-/// Standardised rows to train on, and the noise that each epoch adds to them afresh.
-#[derive(Clone, Debug)]
-pub struct TrainingRows<T> {
-    /// Row-major.
-    pub values: Vec<T>,
-    /// Per column, the width w of uniform noise on [0, w); zero for none. Its length is the
-    /// dimension.
-    pub noise: Vec<T>,
-}
+use crate::relative::{
+    Drift, Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, StepReport,
+};
+use detfree_core::{Allocate, Error, FlowBackend, Key, Shape, Side};
+use feed::Feed;
+pub use feed::TrainingRows;
+use rate::Rate;
+pub use rate::Schedule;
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,13 +21,16 @@ pub struct FitOptions {
     pub epochs: u32,
     /// Rows of a minibatch; a remainder waits for the next epoch's shuffle.
     pub batch: usize,
-    /// The initial learning rate; it is halved when validation does not improve.
+    /// The initial learning rate μ.
     pub learning_rate: f64,
-    /// Epochs without improvement after which training stops. The learning rate is halved after
-    /// each quarter of them.
+    /// What becomes of it.
+    pub schedule: Schedule,
+    /// Epochs without improvement after which training stops.
     pub patience: u32,
     /// What makes steps of gradients.
     pub optimiser: Optimiser,
+    /// Which group's relative gradient is followed.
+    pub side: Side,
     /// The stream of shuffles and noise.
     pub key: Key,
 }
@@ -46,8 +44,21 @@ pub struct EpochReport {
     pub validation: f64,
     /// The best so far.
     pub best: f64,
-    /// The learning rate of the epoch.
+    /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
+    /// What an optimiser that follows the likelihood saw.
+    pub tracked: Option<Tracked>,
+}
+
+/// The exact log-likelihood as it was followed through the steps of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tracked {
+    /// The mean over the epoch's batches, each before its step.
+    pub log_likelihood: f64,
+    /// How often a step was halved in this epoch.
+    pub shrinks: u32,
+    /// How far log|det W| and W⁻¹ were from LU at the end of the epoch; they start anew from it.
+    pub drift: Drift,
 }
 
 /// What the observer of a training run is told.
@@ -93,21 +104,23 @@ pub struct FitReport {
 ///
 /// ```
 /// use core::ops::ControlFlow;
-/// use detfree_core::{reference::Heap, Activation, BaseDensity, Key};
+/// use detfree_core::{reference::Heap, Activation, BaseDensity, Key, Side};
 /// use detfree_flows::relative::{Optimiser, RelativeFlow};
-/// use detfree_flows::{FitOptions, TrainingRows, fit};
+/// use detfree_flows::{FitOptions, Schedule, TrainingRows, fit};
 /// let b = Heap::<f64>::new();
 /// let rows: Vec<f64> = (0..400).map(|r| Key::new(7).normal(r, 0).powi(3)).collect();
 /// let (train, validation) = rows.split_at(300);
 /// let sigma = Activation::LeakySoftplus { alpha: 0.3 };
 /// let mut flow = RelativeFlow::random(&b, 1, 4, sigma, BaseDensity::Normal, Key::new(1)).unwrap();
-/// let training = TrainingRows { values: train.to_vec(), noise: vec![0.0] };
+/// let training = TrainingRows { values: train.to_vec(), noise: vec![0.0], squash: None };
 /// let options = FitOptions {
 ///     epochs: 20,
 ///     batch: 50,
 ///     learning_rate: 0.01,
+///     schedule: Schedule::Plateau,
 ///     patience: 10,
 ///     optimiser: Optimiser::Adam,
+///     side: Side::Plain,
 ///     key: Key::new(2),
 /// };
 /// let keep_on = |_| ControlFlow::Continue(());
@@ -129,20 +142,23 @@ pub fn fit<B: FlowBackend + Allocate>(
     let rows = training.values.len() / dim.max(1);
     let shape = Shape::new(options.batch.clamp(1, rows.max(1)), dim);
     let mut tape = FlowTape::new(b, flow, shape)?;
-    let mut state = OptimiserState::new(b, flow, shape, options.optimiser)?;
+    let mut state = OptimiserState::new(b, flow, shape, options.optimiser, options.side)?;
     let mut evaluator = Evaluator::new(b, flow, dim)?;
     let mut best = Best::new(b, flow)?;
     let mut feed = Feed::new(training, shape.rows, options.key);
-    let mut learning_rate = options.learning_rate;
+    let mut rate = Rate::new(options, rows / shape.rows);
     let mut stop = Stop::Epochs;
     let mut epochs = 0;
 
     'training: while epochs < options.epochs {
         feed.shuffle();
+        let mut followed = Followed::default();
         while let Some(batch) = feed.next_batch() {
-            let step = state.step(b, flow, &mut tape, batch, learning_rate);
-            let diverged = match step {
-                Ok(report) => !report.log_density.is_finite(),
+            let diverged = match state.step(b, flow, &mut tape, batch, rate.next()) {
+                Ok(report) => {
+                    followed.add(&report);
+                    !report.log_density.is_finite()
+                }
                 Err(Error::Singular) => true,
                 Err(error) => return Err(error),
             };
@@ -156,8 +172,10 @@ pub fn fit<B: FlowBackend + Allocate>(
             }
         }
         epochs += 1;
-        let validation = match evaluator.mean(b, flow, validation) {
-            Ok(mean) if mean.is_finite() => mean,
+        let figures = evaluator.mean(b, flow, validation);
+        let (validation, drift) = match figures.and_then(|mean| Ok((mean, state.refresh(b, flow)?)))
+        {
+            Ok((mean, drift)) if mean.is_finite() => (mean, drift),
             Ok(_) | Err(Error::Singular) => {
                 stop = Stop::Diverged;
                 break;
@@ -169,7 +187,8 @@ pub fn fit<B: FlowBackend + Allocate>(
             epoch: epochs,
             validation,
             best: best.figure,
-            learning_rate,
+            learning_rate: rate.last,
+            tracked: drift.map(|drift| followed.report(drift)),
         };
         if observe(Event::Epoch(report)).is_break() {
             stop = Stop::Observer;
@@ -180,9 +199,7 @@ pub fn fit<B: FlowBackend + Allocate>(
             stop = Stop::Patience;
             break;
         }
-        if idle > 0 && idle.is_multiple_of((options.patience / 4).max(1)) {
-            learning_rate *= 0.5;
-        }
+        rate.after_epoch(idle);
     }
     if stop == Stop::Observer
         && best.epoch == 0
@@ -198,6 +215,30 @@ pub fn fit<B: FlowBackend + Allocate>(
         best: best.figure,
         stop,
     })
+}
+
+/// What the steps of an epoch report, summed.
+#[derive(Default)]
+struct Followed {
+    log_likelihood: f64,
+    steps: f64,
+    shrinks: u32,
+}
+
+impl Followed {
+    fn add(&mut self, report: &StepReport) {
+        self.log_likelihood += report.log_likelihood.unwrap_or_default();
+        self.steps += 1.0;
+        self.shrinks += report.shrinks;
+    }
+
+    fn report(&self, drift: Drift) -> Tracked {
+        Tracked {
+            log_likelihood: self.log_likelihood / self.steps,
+            shrinks: self.shrinks,
+            drift,
+        }
+    }
 }
 
 /// The best weights so far.
@@ -229,55 +270,5 @@ impl<B: FlowBackend + Allocate> Best<B> {
             self.epoch = epoch;
         }
         Ok(())
-    }
-}
-
-/// Shuffled minibatches with fresh noise.
-struct Feed<'a, T> {
-    training: &'a TrainingRows<T>,
-    order: Vec<usize>,
-    /// Rows of `order` handed out.
-    used: usize,
-    batch: Vec<T>,
-    rng: Xoshiro256PlusPlus,
-}
-
-impl<'a, T: Scalar> Feed<'a, T> {
-    fn new(training: &'a TrainingRows<T>, rows: usize, key: Key) -> Self {
-        let dim = training.noise.len();
-        Self {
-            training,
-            order: (0..training.values.len() / dim.max(1)).collect(),
-            used: 0,
-            batch: alloc::vec![T::default(); rows * dim],
-            rng: Xoshiro256PlusPlus::seed_from_u64(key.bits()),
-        }
-    }
-
-    /// Fisher and Yates; a 64-bit product's high half is uniform to 2⁻⁶⁴ of the range.
-    fn shuffle(&mut self) {
-        for last in (1..self.order.len()).rev() {
-            let product = u128::from(self.rng.next_u64()) * (last as u128 + 1);
-            self.order.swap(last, (product >> 64) as usize);
-        }
-        self.used = 0;
-    }
-
-    fn next_batch(&mut self) -> Option<&[T]> {
-        let dim = self.training.noise.len().max(1);
-        let rows = self.batch.len() / dim;
-        let chosen = self.order.get(self.used..self.used + rows)?;
-        self.used += rows;
-        for (to, &row) in self.batch.chunks_exact_mut(dim).zip(chosen) {
-            let from = self.training.values.iter().skip(row * dim);
-            for ((to, &from), &noise) in to.iter_mut().zip(from).zip(&self.training.noise) {
-                *to = from;
-                if noise != T::zero() {
-                    let u = (self.rng.next_u64() >> 11) as f64 * (f64::EPSILON / 2.0);
-                    *to += noise * T::from_f64(u);
-                }
-            }
-        }
-        Some(&self.batch)
     }
 }

@@ -1,0 +1,146 @@
+//! The fused Adam step of a weight along a relative direction: panel by panel, so that the direction
+//! never leaves the cache.
+
+use detfree_core::{Adam, Dense, Scalar, Shape};
+use faer::linalg::matmul::matmul;
+use faer::traits::ComplexField;
+use faer::{Accum, MatMut, MatRef, Par};
+use pulp::Arch;
+
+use crate::product::{WORTH_THREADS, block};
+use crate::threads::Threads;
+
+/// Elements of a panel: half a megabyte in `f32` stays in the second cache beside the weights and
+/// moments that pass by.
+const PANEL: usize = 1 << 17;
+
+/// Multiply-adds that take as long as Adam's root and division of one element.
+const ADAM: usize = 16;
+
+/// A panel for every thread.
+pub(crate) fn scratch(threads: &Threads, dim: usize) -> Shape {
+    Shape::new(panel_rows(dim) * threads.count(), dim)
+}
+
+fn panel_rows(dim: usize) -> usize {
+    (PANEL / dim.max(1)).clamp(1, dim.max(1))
+}
+
+/// What [`FlowBackend::relative_adam`](detfree_core::FlowBackend::relative_adam) asks for.
+pub(crate) fn ascend<T: Scalar + ComplexField>(
+    (threads, arch): (&Threads, Arch),
+    step: &Adam,
+    a: f64,
+    [left, right]: [&Dense<Vec<T>>; 2],
+    scratch: &mut Dense<Vec<T>>,
+    [first, second, weight]: [&mut Dense<Vec<T>>; 3],
+) {
+    let dim = weight.shape().dim;
+    let rows = left.shape().rows;
+    let square = Shape::new(dim, dim);
+    let fits = [&*first, &*second, &*weight].map(Dense::shape) == [square; 3]
+        && [left, right].map(Dense::shape) == [Shape::new(rows, dim); 2]
+        && scratch.shape().dim == dim;
+    let (Some(left), Some(right), true) = (block(left, 0..rows), block(right, 0..rows), fits)
+    else {
+        return;
+    };
+    let pass = Pass {
+        arch,
+        step,
+        a: T::from_f64(a),
+        left,
+        right,
+        scratch: scratch.as_mut_slice(),
+        first: first.as_mut_slice(),
+        second: second.as_mut_slice(),
+        weight: weight.as_mut_slice(),
+    };
+    match threads.pool() {
+        Some(pool) if (rows + ADAM) * dim * dim >= WORTH_THREADS => {
+            pool.install(|| pass.on_threads(threads.count()));
+        }
+        _ => pass.in_panels(),
+    }
+}
+
+/// Some rows of the weight, which are columns of the left factor.
+struct Pass<'a, T> {
+    arch: Arch,
+    step: &'a Adam,
+    a: T,
+    left: MatRef<'a, T>,
+    right: MatRef<'a, T>,
+    scratch: &'a mut [T],
+    first: &'a mut [T],
+    second: &'a mut [T],
+    weight: &'a mut [T],
+}
+
+impl<T: Scalar + ComplexField> Pass<'_, T> {
+    fn on_threads(self, threads: usize) {
+        if threads <= 1 {
+            return self.in_panels();
+        }
+        let (few, dim) = (threads / 2, self.right.ncols());
+        let (rows, buffered) = (self.left.ncols(), self.scratch.len() / dim.max(1));
+        let at = rows * few / threads;
+        let (left, left_rest) = self.left.split_at_col(at);
+        let (scratch, scratch_rest) = self.scratch.split_at_mut(buffered * few / threads * dim);
+        let (first, first_rest) = self.first.split_at_mut(at * dim);
+        let (second, second_rest) = self.second.split_at_mut(at * dim);
+        let (weight, weight_rest) = self.weight.split_at_mut(at * dim);
+        let here = Pass {
+            left,
+            scratch,
+            first,
+            second,
+            weight,
+            ..self
+        };
+        let there = Pass {
+            left: left_rest,
+            scratch: scratch_rest,
+            first: first_rest,
+            second: second_rest,
+            weight: weight_rest,
+            ..self
+        };
+        rayon::join(|| here.on_threads(few), || there.on_threads(threads - few));
+    }
+
+    fn in_panels(self) {
+        let dim = self.right.ncols();
+        let Some(panel) = (self.scratch.len() / dim.max(1)).checked_mul(dim) else {
+            return;
+        };
+        if panel == 0 {
+            return;
+        }
+        let moments = self
+            .first
+            .chunks_mut(panel)
+            .zip(self.second.chunks_mut(panel));
+        let panels = self.weight.chunks_mut(panel).zip(moments).enumerate();
+        for (number, (weight, (first, second))) in panels {
+            let rows = weight.len() / dim;
+            let left = self.left.subcols(number * (panel / dim), rows);
+            let Some(scratch) = self.scratch.get_mut(..rows * dim) else {
+                return;
+            };
+            matmul(
+                MatMut::from_row_major_slice_mut(&mut *scratch, rows, dim),
+                Accum::Replace,
+                left.transpose(),
+                self.right,
+                self.a,
+                Par::Seq,
+            );
+            let step = self.step;
+            self.arch.dispatch(
+                #[inline(always)]
+                || step.ascend_relative(scratch, first, second, weight),
+            );
+        }
+    }
+}

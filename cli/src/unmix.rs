@@ -1,0 +1,220 @@
+//! `detfree unmix`
+
+mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use detfree::faer::Faer;
+use detfree::flows::unmix::{Mode, Progress, Sources, UnmixError, UnmixOptions, Unmixing, unmix};
+use detfree::{Allocate, FlowBackend, Key};
+
+use crate::args::Precision;
+use crate::backend;
+use crate::data::{self, Table};
+use crate::failure::Failure;
+use crate::model_file::Output;
+use report::Report;
+
+/// Time between two lines of progress.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Separate the columns of a table into independent sources.
+///
+/// Linear independent component analysis: sources = W data + b and data = A sources + mean, by
+/// maximum likelihood with a hyperbolic-secant density for every source. That suits sources with
+/// tails heavier than a Gaussian's. At most one Gaussian source, or one with lighter tails (such as
+/// a uniform one or a sine), can be told apart; `interference` says how much of the others a source
+/// is expected to hold.
+///
+/// Sources have mean 0 and variance 1. They are in the order of the variance they explain, and the
+/// largest element of each column of A, in units of the data column's deviation, is positive.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    detfree unmix recording.csv\n  \
+    detfree unmix recording.csv --online --sources s.csv --json")]
+pub(crate) struct Unmix {
+    /// A .csv or .csv.gz file (header or not), .npy, or IDX (.gz too): a row for every moment, a
+    /// column for every sensor.
+    data: PathBuf,
+
+    /// One row at a time with steps of falling size, as a microcontroller does it, instead of all
+    /// rows at once.
+    #[arg(long)]
+    online: bool,
+
+    /// The most iterations, or passes over the rows with --online [default: 1000, or 100].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: Option<u32>,
+
+    /// Of the rotation to start from and, with --online, of the order of rows.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// What to search with; rows are whitened, and sources computed, in f64.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+
+    /// Threads [default: all processors].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+
+    /// Where to write the sources: a row for every row of the data.
+    #[arg(long, value_name = "FILE", default_value = "sources.csv")]
+    sources: PathBuf,
+
+    /// Where to write W and b: a row for every source; the last column is b.
+    #[arg(long, value_name = "FILE", default_value = "unmixing.csv")]
+    unmixing: PathBuf,
+
+    /// Where to write A and the mean: a row for every column of the data; the last column is the
+    /// mean.
+    #[arg(long, value_name = "FILE", default_value = "mixing.csv")]
+    mixing: PathBuf,
+
+    /// Print one JSON object as the last line of stdout, and no progress.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &Unmix) -> Result<(), Failure> {
+    let outputs = Outputs::probe(options)?;
+    let threads = options
+        .threads
+        .map_or_else(backend::processors, |threads| threads as usize);
+    let table = data::read(&options.data)?;
+    let started = Instant::now();
+    let found = match options.precision {
+        Precision::F32 => separate(&Faer::<f32>::new(threads)?, options, &table)?,
+        Precision::F64 => separate(&Faer::<f64>::new(threads)?, options, &table)?,
+    };
+    let time = started.elapsed();
+    outputs.write(&found.sources, &table)?;
+    let report = Report::new(options, &table, &found, time);
+    for warning in report.warnings() {
+        eprintln!("detfree: warning: {warning}");
+    }
+    report.print(options.json)
+}
+
+fn separate<B>(b: &B, options: &Unmix, table: &Table) -> Result<Unmixing, Failure>
+where
+    B: FlowBackend + Allocate + Sync,
+    B::Error: std::fmt::Display,
+{
+    let (mode, most, unit) = match options.online {
+        false => (Mode::Batch, 1000, "iteration"),
+        true => (Mode::Online, 100, "pass"),
+    };
+    let settings = UnmixOptions {
+        mode,
+        iterations: options.iterations.unwrap_or(most),
+        key: Key::new(options.seed),
+    };
+    let mut shown = Instant::now();
+    let observe = |progress: Progress| {
+        if !options.json && shown.elapsed() >= INTERVAL {
+            let Progress {
+                iteration,
+                log_likelihood,
+                gradient_norm,
+            } = progress;
+            eprintln!(
+                "{unit} {iteration}: log-likelihood {log_likelihood:.6} nats per row, \
+                 gradient {gradient_norm:.1e}"
+            );
+            shown = Instant::now();
+        }
+    };
+    unmix(b, table.values(), table.dim(), &settings, observe)
+        .map_err(|error| Failure::Compute(explain(error, table)))
+}
+
+/// An error of the library with the names of the table.
+fn explain<E: std::fmt::Display>(error: UnmixError<E>, table: &Table) -> String {
+    let name = |column: usize| format!("column {:?}", table.names()[column]);
+    let problem = match error {
+        UnmixError::NoSpread { column } => format!(
+            "{} is constant, or too large to have a spread: remove or rescale it",
+            name(column)
+        ),
+        UnmixError::Dependent { column } => format!(
+            "{} is a linear combination of the columns before it, so there is no way back to as \
+             many sources: remove it",
+            name(column)
+        ),
+        other => other.to_string(),
+    };
+    format!("{}: {problem}", table.origin())
+}
+
+/// The three files.
+struct Outputs {
+    sources: Output,
+    unmixing: Output,
+    mixing: Output,
+}
+
+impl Outputs {
+    /// Before the work whose results they are to hold.
+    fn probe(options: &Unmix) -> Result<Self, Failure> {
+        let paths = [&options.sources, &options.unmixing, &options.mixing];
+        for (i, path) in paths.iter().enumerate() {
+            if paths[..i].contains(path) {
+                return Err(Failure::Output {
+                    path: PathBuf::clone(path),
+                    reason: "is named for two results, expected a file for each".to_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            sources: Output::probe(&options.sources)?,
+            unmixing: Output::probe(&options.unmixing)?,
+            mixing: Output::probe(&options.mixing)?,
+        })
+    }
+
+    fn write(&self, sources: &Sources, table: &Table) -> Result<(), Failure> {
+        let dim = table.dim();
+        let names: Vec<String> = (1..=dim).map(|i| format!("source_{i}")).collect();
+        let beside = |names: &[String], last: &str| [names, &[last.to_owned()]].concat();
+        let with = |matrix: &[f64], last: &[f64]| -> Vec<f64> {
+            let rows = matrix.chunks_exact(dim).zip(last);
+            rows.flat_map(|(row, x)| row.iter().chain([x]))
+                .copied()
+                .collect()
+        };
+        let unmixing = with(&sources.weight, &sources.bias);
+        let mixing = with(&sources.mixing, &sources.mean);
+        let files = [
+            csv(&names, &sources.of(table.values())),
+            csv(&beside(table.names(), "bias"), &unmixing),
+            csv(&beside(&names, "mean"), &mixing),
+        ];
+        for (output, bytes) in [&self.sources, &self.unmixing, &self.mixing]
+            .into_iter()
+            .zip(files)
+        {
+            output.write(&bytes?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A header and rows of numbers, each with the digits that give the same number back.
+fn csv(names: &[String], values: &[f64]) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let failed = |error: String| Failure::Compute(error);
+    writer
+        .write_record(names)
+        .map_err(|error| failed(error.to_string()))?;
+    for row in values.chunks_exact(names.len()) {
+        writer
+            .write_record(row.iter().map(f64::to_string))
+            .map_err(|error| failed(error.to_string()))?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| failed(error.to_string()))
+}

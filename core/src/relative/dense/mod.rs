@@ -1,0 +1,311 @@
+//! The relative gradient of a dense layer: products with its weights, and one small matrix K.
+
+mod few_rows;
+mod many_rows;
+
+use super::step::Step;
+use super::{Affine, RelativeGradient, Side};
+use crate::error::{check_rows, check_shape};
+use crate::{Allocate, Backend, DenseBackend, Error, Fill, Shape};
+
+/// The relative gradient of a dense D×D layer over batches of R rows.
+///
+/// With R ≤ D rows the tangent is kept by its factors, and nothing of size D×D×D is done: one product
+/// of size D×D×R to linearise (two where [`Side::Transposed`]; the first of them is the Wᵀδ of
+/// back-propagation), one for the direction or the step, two more for the inverse. With more rows
+/// T − I = U Vᵀ/R itself is formed, in one product of size D×D×R, and the rest costs D×D×D.
+/// K has min(R, D) rows and is built only when asked for.
+///
+/// ```
+/// use detfree_core::reference::Heap;
+/// use detfree_core::{Affine, Dense, DenseRelative, RelativeGradient, Shape, Side};
+/// let batch = |rows, dim, values: &[f64]| Dense::new(Shape::new(rows, dim), values.to_vec());
+/// let mut layer = Affine { weight: batch(2, 2, &[2.0, 0.0, 0.0, 1.0])?, bias: batch(1, 2, &[0.0; 2])? };
+/// let (b, delta, y) = (Heap::<f64>::new(), batch(1, 2, &[-1.0, 0.0])?, batch(1, 2, &[1.0, 0.0])?);
+/// let mut tangent = DenseRelative::allocate(&b, 1, 2)?;
+/// tangent.linearise(&b, Side::Plain, &layer, &delta, &y)?; // T = diag(0, 1)
+/// let step = tangent.guard(&b, 0.5)?.expect("a small step");
+/// tangent.step(&b, step.mu, &mut layer, None)?;
+/// assert_eq!(layer.weight.as_slice(), [2.0, 0.0, 0.0, 1.5]);
+/// assert!((step.log_det_change - 1.5_f64.ln()).abs() < 1e-15);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct DenseRelative<B: Backend> {
+    side: Side,
+    /// U, one column a row; of many rows only where the side is transposed.
+    u: B::Batch,
+    /// V, one column a row; of few rows only.
+    v: B::Batch,
+    /// The factor of ΔW that the layer makes of the other, of few rows: Wᵀ y_r (plain) or W Wᵀ δ_r
+    /// (transposed).
+    image: B::Batch,
+    /// (I + c U Vᵀ)⁻¹ U, of few rows.
+    solved: B::Batch,
+    /// VᵀU of few rows, unspecified unless `has_gram`; U Vᵀ/R of many.
+    gram: B::Batch,
+    has_gram: bool,
+    /// K; destroyed by whoever factorises it.
+    k: B::Batch,
+    /// Of few rows: 1 + y_rᵀ b (plain) or 1 (transposed).
+    lever: B::Batch,
+    /// Δb
+    bias: B::Batch,
+    /// (1/R) Σ_r u_r, of many rows where the side is transposed.
+    mean: B::Batch,
+    /// The factor of every row of W, or of W⁻¹.
+    scale: B::Rows,
+}
+
+impl<B: DenseBackend> DenseRelative<B> {
+    /// A tangent over buffers of the caller's: `per_row` of shape [R, D], `square` of shape
+    /// [n, n] with n = min(R, D), `lever` of shape [R, 1], `single` of shape [1, D], and `scale`
+    /// with D numbers. What they hold does not matter.
+    ///
+    /// Until it is linearised it is that of δ = 0: ΔW = W, Δb = 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where a buffer does not fit the first one, or the device's.
+    pub fn new(
+        b: &B,
+        per_row: [B::Batch; 4],
+        square: [B::Batch; 2],
+        lever: B::Batch,
+        single: [B::Batch; 2],
+        scale: B::Rows,
+    ) -> Result<Self, Error<B::Error>> {
+        let [u, v, image, solved] = per_row;
+        let [gram, k] = square;
+        let [bias, mean] = single;
+        let mut tangent = Self {
+            side: Side::Transposed,
+            u,
+            v,
+            image,
+            solved,
+            gram,
+            has_gram: true,
+            k,
+            lever,
+            bias,
+            mean,
+            scale,
+        };
+        let shape = tangent.shape(b);
+        let smaller = shape.rows.min(shape.dim);
+        let (square, single) = (Shape::new(smaller, smaller), Shape::new(1, shape.dim));
+        for (what, expected, buffer) in [
+            ("the second factor", shape, &tangent.v),
+            ("the image of a factor", shape, &tangent.image),
+            ("the solved factor", shape, &tangent.solved),
+            ("the first square", square, &tangent.gram),
+            ("the second square", square, &tangent.k),
+            ("the lever", Shape::new(shape.rows, 1), &tangent.lever),
+            ("the bias of a direction", single, &tangent.bias),
+            ("the mean of a factor", single, &tangent.mean),
+        ] {
+            check_shape(what, expected, b.shape(buffer))?;
+        }
+        check_rows("the scale", shape.dim, b.row_count(&tangent.scale))?;
+        for buffer in [
+            &mut tangent.u,
+            &mut tangent.v,
+            &mut tangent.image,
+            &mut tangent.gram,
+            &mut tangent.bias,
+        ] {
+            b.fill(Fill::Constant(0.0), buffer)?;
+        }
+        Ok(tangent)
+    }
+
+    /// A tangent for batches of `rows` rows and a layer of `dim` × `dim` weights.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn allocate(b: &B, rows: usize, dim: usize) -> Result<Self, Error<B::Error>>
+    where
+        B: Allocate,
+    {
+        let per_row = || b.batch(Shape::new(rows, dim));
+        let square = || b.batch(Shape::new(rows.min(dim), rows.min(dim)));
+        let single = || b.batch(Shape::new(1, dim));
+        Self::new(
+            b,
+            [per_row()?, per_row()?, per_row()?, per_row()?],
+            [square()?, square()?],
+            b.batch(Shape::new(rows, 1))?,
+            [single()?, single()?],
+            b.rows(dim)?,
+        )
+    }
+
+    /// As [`RelativeGradient::linearise`], and below_r ← Wᵀ δ_r, which back-propagation takes to the
+    /// layer before.
+    ///
+    /// # Errors
+    /// As [`RelativeGradient::linearise`].
+    pub fn linearise_and_propagate(
+        &mut self,
+        b: &B,
+        side: Side,
+        layer: &Affine<B::Batch>,
+        delta: &B::Batch,
+        anchor: &B::Batch,
+        below: &mut B::Batch,
+    ) -> Result<(), Error<B::Error>> {
+        check_shape("the propagated delta", self.shape(b), b.shape(below))?;
+        self.linearise_with(b, side, layer, delta, anchor, Some(below))
+    }
+
+    /// (left, right) with ΔW = W + (1/R) Σ_r left_r right_rᵀ; `None` of more rows than dimensions,
+    /// where [`RelativeGradient::direction`] costs less than such a sum.
+    pub fn weight_factors(&self, b: &B) -> Option<(&B::Batch, &B::Batch)> {
+        (!self.many_rows(b)).then(|| self.side.factors(&self.u, &self.v, &self.image))
+    }
+
+    /// out ← ΔW, for the weight as it was linearised.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where an operand does not fit, or the device's.
+    pub fn weight_direction(
+        &self,
+        b: &B,
+        weight: &B::Batch,
+        out: &mut B::Batch,
+    ) -> Result<(), Error<B::Error>> {
+        let dim = self.shape(b).dim;
+        for batch in [weight, &*out] {
+            check_shape("the weight", Shape::new(dim, dim), b.shape(batch))?;
+        }
+        if self.many_rows(b) {
+            Self::correction(b, self.side, &self.gram, weight, out)?;
+            b.axpy(0..dim, 1.0, weight, out)?;
+        } else {
+            b.copy(weight, out)?;
+            self.add_correction(b, 1.0, out)?;
+        }
+        Ok(())
+    }
+
+    /// Δb
+    #[must_use]
+    pub const fn bias_direction(&self) -> &B::Batch {
+        &self.bias
+    }
+
+    /// R rows of D numbers.
+    pub(super) fn shape(&self, b: &B) -> Shape {
+        b.shape(&self.u)
+    }
+
+    fn many_rows(&self, b: &B) -> bool {
+        let Shape { rows, dim } = self.shape(b);
+        rows > dim
+    }
+
+    fn check(&self, b: &B, layer: &Affine<B::Batch>) -> Result<(), Error<B::Error>> {
+        let dim = self.shape(b).dim;
+        check_shape("the weight", Shape::new(dim, dim), b.shape(&layer.weight))?;
+        check_shape("the bias", Shape::new(1, dim), b.shape(&layer.bias))
+    }
+
+    fn linearise_with(
+        &mut self,
+        b: &B,
+        side: Side,
+        layer: &Affine<B::Batch>,
+        delta: &B::Batch,
+        anchor: &B::Batch,
+        below: Option<&mut B::Batch>,
+    ) -> Result<(), Error<B::Error>> {
+        let shape = self.shape(b);
+        self.check(b, layer)?;
+        check_shape("delta", shape, b.shape(delta))?;
+        check_shape("the anchor", shape, b.shape(anchor))?;
+        self.side = side;
+        if self.many_rows(b) {
+            self.linearise_many(b, layer, delta, anchor, below)?;
+        } else {
+            self.linearise_few(b, layer, delta, anchor, below)?;
+        }
+        Ok(())
+    }
+
+    /// K ← I + c VᵀU of few rows, I + c U Vᵀ of many.
+    fn build(&mut self, b: &B, step: &Step) -> Result<(), B::Error> {
+        let Shape { rows, dim } = self.shape(b);
+        let c = if self.many_rows(b) {
+            // The gram has its 1/R already.
+            step.c * rows as f64
+        } else {
+            self.require_gram(b)?;
+            step.c
+        };
+        b.fill(Fill::Identity, &mut self.k)?;
+        b.axpy(0..rows.min(dim), c, &self.gram, &mut self.k)
+    }
+}
+
+impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
+    fn linearise(
+        &mut self,
+        b: &B,
+        side: Side,
+        layer: &Affine<B::Batch>,
+        delta: &B::Batch,
+        anchor: &B::Batch,
+    ) -> Result<(), Error<B::Error>> {
+        self.linearise_with(b, side, layer, delta, anchor, None)
+    }
+
+    fn direction(
+        &mut self,
+        b: &B,
+        layer: &Affine<B::Batch>,
+        out: &mut Affine<B::Batch>,
+    ) -> Result<(), Error<B::Error>> {
+        self.check(b, layer)?;
+        self.check(b, out)?;
+        self.weight_direction(b, &layer.weight, &mut out.weight)?;
+        b.copy(&self.bias, &mut out.bias)?;
+        Ok(())
+    }
+
+    fn log_det_change(&mut self, b: &B, mu: f64) -> Result<Option<f64>, Error<B::Error>> {
+        let Shape { rows, dim } = self.shape(b);
+        let Some(step) = Step::new::<B::Scalar>(mu, rows) else {
+            return Ok(None);
+        };
+        self.build(b, &step)?;
+        if !b.is_positive_definite(&mut self.k)? {
+            return Ok(None);
+        }
+        self.build(b, &step)?;
+        let (sign, log) = b.log_abs_det(&mut self.k)?;
+        let change = dim as f64 * libm::log1p(step.mu) + log;
+        Ok((sign > 0.0 && change.is_finite()).then_some(change))
+    }
+
+    fn step(
+        &mut self,
+        b: &B,
+        mu: f64,
+        layer: &mut Affine<B::Batch>,
+        inverse: Option<&mut B::Batch>,
+    ) -> Result<(), Error<B::Error>> {
+        let Shape { rows, dim } = self.shape(b);
+        self.check(b, layer)?;
+        if let Some(inverse) = &inverse {
+            check_shape("the inverse", Shape::new(dim, dim), b.shape(inverse))?;
+        }
+        let step = Step::new::<B::Scalar>(mu, rows).ok_or(Error::Singular)?;
+        if self.many_rows(b) {
+            self.step_many(b, &step, &mut layer.weight, inverse)?;
+        } else {
+            self.step_few(b, &step, &mut layer.weight, inverse)?;
+        }
+        b.axpy(0..1, step.mu, &self.bias, &mut layer.bias)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Certified bounds of a spectral norm against norms that are known.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use detfree_core::reference::Heap;
+use detfree_core::{Dense, Error, Key, Scalar, Shape};
+use detfree_flows::SpectralBound;
+
+/// Of an m×n matrix, row-major.
+type Plain = Vec<f64>;
+
+fn batch<T: Scalar>(rows: usize, dim: usize, values: &[f64]) -> Dense<Vec<T>> {
+    let values = values.iter().map(|&x| T::from_f64(x)).collect();
+    Dense::new(Shape::new(rows, dim), values).unwrap()
+}
+
+fn normals(key: Key, rows: usize, dim: usize) -> Plain {
+    let normal = |i: usize| key.normal((i / dim) as u64, (i % dim) as u32);
+    (0..rows * dim).map(normal).collect()
+}
+
+/// The norm of what a batch holds, by power iteration in double precision: from below, and after so
+/// many steps to some 1e-6 of it.
+fn norm<T: Scalar>(w: &Dense<Vec<T>>) -> f64 {
+    let Shape { rows, dim } = w.shape();
+    let w: Plain = w.as_slice().iter().map(|x| x.to_f64()).collect();
+    let mut v = normals(Key::new(9), 1, dim);
+    let mut sigma = 0.0;
+    for _ in 0..3_000 {
+        let length = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        v.iter_mut().for_each(|x| *x /= length);
+        let u: Plain = w
+            .chunks_exact(dim)
+            .map(|w| w.iter().zip(&v).map(|(w, v)| w * v).sum())
+            .collect();
+        sigma = u.iter().map(|x| x * x).sum::<f64>().sqrt();
+        for (j, v) in v.iter_mut().enumerate() {
+            *v = (0..rows).map(|i| w[i * dim + j] * u[i]).sum();
+        }
+    }
+    sigma
+}
+
+fn gaussian_bounds<T: Scalar>(most: f64) {
+    let b = Heap::<T>::new();
+    for (rows, dim) in [
+        (1, 1),
+        (1, 9),
+        (9, 1),
+        (5, 5),
+        (64, 128),
+        (128, 64),
+        (90, 90),
+    ] {
+        for scale in [1.0, 1e-9, 1e9] {
+            let values = normals(Key::new(dim as u64), rows, dim);
+            let values: Plain = values.iter().map(|x| scale * x).collect();
+            let w = batch::<T>(rows, dim, &values);
+            let bound = SpectralBound::new(&b, &w).unwrap().get();
+            let norm = norm(&w);
+            assert!(bound >= norm, "{rows}×{dim}: {bound} < {norm}");
+            assert!(bound <= most * norm, "{rows}×{dim}: {bound} ≫ {norm}");
+        }
+    }
+}
+
+/// From above, and close: MATH gives an excess of at most 0.1% at p = 32 for Gaussian matrices; in
+/// `f32` rounding may add 128² ε/2 = 0.1%.
+#[test]
+fn bounds_are_bounds_and_close() {
+    gaussian_bounds::<f64>(1.004);
+    gaussian_bounds::<f32>(1.006);
+}
+
+/// n equal singular values are the worst case: n^(1/64).
+#[test]
+fn orthogonal_matrices_are_the_worst() {
+    let b = Heap::<f64>::new();
+    for n in [2, 16, 128] {
+        let unit: Plain = (0..n * n)
+            .map(|i| f64::from(u8::from(i % (n + 1) == 0)))
+            .collect();
+        let bound = SpectralBound::new(&b, &batch(n, n, &unit)).unwrap().get();
+        let expected = (n as f64).powf(1.0 / 64.0);
+        assert!(bound >= expected && bound < expected * (1.0 + 1e-9), "{n}");
+    }
+}
+
+/// 300 steps of a walk that would leave the limit: the true norm never exceeds it, nor does the
+/// bound, and most steps cost no certificate.
+#[test]
+fn limited_weights_stay_below_the_limit() {
+    let b = Heap::<f32>::new();
+    let (rows, dim, limit) = (12, 20, 0.9);
+    let mut w = batch::<f32>(rows, dim, &vec![0.0; rows * dim]);
+    let mut bound = SpectralBound::new(&b, &w).unwrap();
+    let (mut scaled, mut largest) = (0, 0.0_f64);
+    for step in 0..300 {
+        let noise = normals(Key::new(1).fold_in(step), rows, dim);
+        for (w, noise) in w.as_mut_slice().iter_mut().zip(noise) {
+            // A drift that alone would double the norm ten times.
+            *w = *w * 1.01 + 0.003 * noise as f32;
+        }
+        let factor = bound.limit(&b, &mut w, limit).unwrap();
+        scaled += u32::from(factor < 1.0);
+        let norm = norm(&w);
+        assert!(bound.get() >= norm && bound.get() <= limit);
+        largest = largest.max(norm);
+    }
+    assert!(scaled > 10, "{scaled}: the limit was not reached");
+    // The certificate does not keep the weight far below the limit either.
+    assert!(largest > 0.95 * limit, "{largest}");
+}
+
+/// A weight that moves without [`SpectralBound::follow`] knowing would be caught here.
+#[test]
+fn changes_add_their_frobenius_norm() {
+    let b = Heap::<f64>::new();
+    let mut w = batch::<f64>(2, 2, &[1.0, 0.0, 0.0, 0.5]);
+    let mut bound = SpectralBound::new(&b, &w).unwrap();
+    let start = bound.get();
+    w.as_mut_slice().copy_from_slice(&[1.3, 0.0, 0.4, 0.5]);
+    bound.follow(&b, &w).unwrap();
+    assert!((bound.get() - start - 0.5).abs() < 1e-12);
+    assert!(bound.get() >= norm(&w));
+    bound.certify(&b, &w).unwrap();
+    assert!(bound.get() >= norm(&w) && bound.get() < 1.02 * norm(&w));
+}
+
+#[test]
+fn zeros_infinities_and_wrong_shapes() {
+    let b = Heap::<f64>::new();
+    let zero = batch::<f64>(3, 2, &[0.0; 6]);
+    let mut bound = SpectralBound::new(&b, &zero).unwrap();
+    assert_eq!(bound.get(), 0.0);
+    for odd in [f64::NAN, f64::INFINITY] {
+        let mut w = batch::<f64>(3, 2, &[odd, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(SpectralBound::new(&b, &w).unwrap().get(), f64::INFINITY);
+        bound.certify(&b, &zero).unwrap();
+        bound.limit(&b, &mut w, 0.9).unwrap();
+        assert_eq!(bound.get(), f64::INFINITY);
+    }
+    let other = batch::<f64>(2, 3, &[0.0; 6]);
+    assert!(matches!(
+        bound.certify(&b, &other),
+        Err(Error::Shape { .. })
+    ));
+}
