@@ -48,7 +48,8 @@ pub(crate) struct Unmix {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     iterations: Option<u32>,
 
-    /// Of the rotation to start from and, with --online, of the order of rows.
+    /// Of the rotation to start from and, with --online, of the order of rows. Where another seed
+    /// gives another log-likelihood, the data is no clear mixture of independent sources.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 

@@ -98,7 +98,7 @@ impl Report {
                 log_det_drift: tracking.log_det_drift,
                 inverse_drift: tracking.inverse_drift,
             }),
-            warnings: warnings(found, &sources),
+            warnings: warnings(found, &sources, options.precision),
             sources,
             sources_path: display(&options.sources),
             unmixing_path: display(&options.unmixing),
@@ -189,7 +189,7 @@ impl Report {
     }
 }
 
-fn warnings(found: &Unmixing, sources: &[Source]) -> Vec<String> {
+fn warnings(found: &Unmixing, sources: &[Source], precision: Precision) -> Vec<String> {
     let mut warnings = Vec::new();
     match found.stop {
         Stop::Converged => {}
@@ -197,11 +197,16 @@ fn warnings(found: &Unmixing, sources: &[Source]) -> Vec<String> {
             "did not converge: the gradient is still {:.1e}; raise --iterations",
             found.gradient_norm
         )),
-        Stop::Rounding => warnings.push(format!(
-            "did not converge: rounding hides what the last gradient, {:.1e}, could gain; try \
-             --precision f64",
-            found.gradient_norm
-        )),
+        Stop::Rounding => {
+            let advice = match precision {
+                Precision::F32 => "; try --precision f64",
+                Precision::F64 => "",
+            };
+            warnings.push(format!(
+                "did not converge: rounding hides what the last gradient, {:.1e}, could gain{advice}",
+                found.gradient_norm
+            ));
+        }
     }
     let mixed: Vec<&str> = (sources.iter())
         .filter(|source| source.interference.is_none_or(|x| x > MUCH))

@@ -75,7 +75,7 @@ fn tangent<T: Scalar>(count: usize, dim: usize) -> Option<DenseRelative<Host<T>>
         [square()?, square()?],
         batch(count, 1)?,
         [batch(1, dim)?, batch(1, dim)?],
-        rows(dim)?,
+        [rows(dim)?, rows(count.min(dim))?],
     )
     .ok()
 }

@@ -73,8 +73,8 @@ pub struct GuardedStep {
 /// printed bias update loses the b of T b, and with it the maximum-likelihood fixed point; here it
 /// is restored. The exact change of log-determinant and inverse is ours.
 ///
-/// The number 1 + μ is rounded to the data type before anything is computed from it: the change
-/// that is tracked is then the change of the step that is taken, and `f32` does not drift.
+/// The numbers 1 + μ and μ/R are rounded to the data type before anything is computed from them: the
+/// change that is tracked is then the change of the step that is taken, and `f32` does not drift.
 pub trait RelativeGradient<B: DenseBackend> {
     /// (U, V) ← the factors of T at this layer.
     ///

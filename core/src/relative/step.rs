@@ -2,21 +2,27 @@
 
 use crate::Scalar;
 
-/// The numbers that a step multiplies by.
+/// The numbers that a step multiplies by, each of them exact in the data type: what is tracked is
+/// then the change of the step that is taken, W⁺ = s W + a (R (T − I) W), and not of one whose length
+/// was rounded elsewhere. In `f32` that would be a drift, the same way in every step.
 pub(super) struct Step {
-    /// (1 + μ, rounded) − 1
+    /// s = 1 + μ, rounded.
+    pub(super) scale: f64,
+    /// s − 1
     pub(super) mu: f64,
-    /// μ/((1+μ)R)
-    pub(super) c: f64,
+    /// a = μ/R, rounded.
+    pub(super) share: f64,
 }
 
 impl Step {
     /// `None` where μ ≤ −1 or not finite.
     pub(super) fn new<T: Scalar>(mu: f64, rows: usize) -> Option<Self> {
-        let scale = T::from_f64(1.0 + mu).to_f64();
+        let exact = |x: f64| T::from_f64(x).to_f64();
+        let scale = exact(1.0 + mu);
         (scale > 0.0 && scale < f64::INFINITY).then(|| Self {
+            scale,
             mu: scale - 1.0,
-            c: (scale - 1.0) / (scale * rows as f64),
+            share: exact((scale - 1.0) / rows as f64),
         })
     }
 }

@@ -96,7 +96,7 @@ fn on_arrays(side: Side) -> (Layer, Plain, f64) {
         [(); 2].map(|()| batch(1, 1)),
         batch(1, 1),
         [(); 2].map(|()| batch(1, DIM)),
-        Dense::new(Shape::new(DIM, 1), [0.0; DIM]).unwrap(),
+        [DIM, 1].map(|rows| Dense::new(Shape::new(rows, 1), [0.0; DIM]).unwrap()),
     )
     .unwrap();
     unmix!(b, tangent, batch, side)

@@ -216,7 +216,7 @@ pub(crate) fn nan_tangent<T: Scalar>(Shape { rows, dim }: Shape) -> DenseRelativ
         [(); 2].map(|()| nan(smaller, smaller)),
         nan(rows, 1),
         [(); 2].map(|()| nan(1, dim)),
-        Plain::new(dim, 1, |_, _| f64::NAN).batch(),
+        [dim, smaller].map(|rows| Plain::new(rows, 1, |_, _| f64::NAN).batch()),
     )
     .unwrap()
 }

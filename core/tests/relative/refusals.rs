@@ -211,15 +211,28 @@ fn buffers_are_checked() {
         (1, 3),
         (1, 3),
         (3, 1),
+        (2, 1),
     ];
-    let build = |shapes: [(usize, usize); 10]| {
-        let [u, v, image, solved, gram, k, lever, bias, mean, scale] =
-            shapes.map(|(rows, dim)| zeros(rows, dim));
+    let build = |shapes: [(usize, usize); 11]| {
+        let [
+            u,
+            v,
+            image,
+            solved,
+            gram,
+            k,
+            lever,
+            bias,
+            mean,
+            scale,
+            scale_k,
+        ] = shapes.map(|(rows, dim)| zeros(rows, dim));
         let per_row = [u, v, image, solved];
-        DenseRelative::new(&b, per_row, [gram, k], lever, [bias, mean], scale)
+        let scales = [scale, scale_k];
+        DenseRelative::new(&b, per_row, [gram, k], lever, [bias, mean], scales)
     };
     assert!(build(fitting).is_ok());
-    for buffer in 1..10 {
+    for buffer in 1..11 {
         let mut shapes = fitting;
         shapes[buffer] = (4, 4);
         assert!(

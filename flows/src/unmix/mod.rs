@@ -160,6 +160,8 @@ pub struct Unmixing {
 /// as speech, images or spikes, whatever their exact law. *Two sources with lighter tails*
 /// (uniform, sinusoid, two levels) are not separated from each other: the likelihood prefers
 /// mixtures of them, and [`Source::interference`] is infinite. One of them is, beside heavier ones.
+/// Independent sources have one maximum for all practical starts; data without them may have many,
+/// and then another key ends at another log-likelihood.
 ///
 /// ```
 /// use detfree_core::{Key, reference::Heap};

@@ -47,11 +47,11 @@ impl<B: DenseBackend> DenseRelative<B> {
         b.outer(all, mean, &self.lever, left, kept, &mut self.bias)
     }
 
-    /// x ← x + (a/R) Σ_r left_r right_rᵀ
+    /// x ← x + a Σ_r left_r right_rᵀ
     pub(super) fn add_correction(&self, b: &B, a: f64, x: &mut B::Batch) -> Result<(), B::Error> {
         let rows = self.shape(b).rows;
         let (left, right) = self.side.factors(&self.u, &self.v, &self.image);
-        b.outer(0..rows, a / rows as f64, left, right, Store::Add, x)
+        b.outer(0..rows, a, left, right, Store::Add, x)
     }
 
     /// gram ← VᵀU, where it is not that already.
@@ -75,9 +75,9 @@ impl<B: DenseBackend> DenseRelative<B> {
             return Err(Error::Singular);
         }
         // Nothing is refused from here on.
-        b.fill_rows(1.0 + step.mu, &mut self.scale)?;
+        b.fill_rows(step.scale, &mut self.scale)?;
         b.scale_rows(&self.scale, weight)?;
-        self.add_correction(b, step.mu, weight)?;
+        self.add_correction(b, step.share, weight)?;
         let Some(inverse) = inverse else {
             return Ok(());
         };
@@ -92,14 +92,14 @@ impl<B: DenseBackend> DenseRelative<B> {
             Side::Plain => (&self.image, &self.v),
             Side::Transposed => (&self.solved, &self.image),
         };
-        let scale = 1.0 / (1.0 + step.mu);
-        b.fill_rows(scale, &mut self.scale)?;
+        b.fill_rows(1.0 / step.scale, &mut self.scale)?;
         b.scale_rows(&self.scale, inverse)?;
-        b.outer(0..rows, -step.c * scale, left, right, Store::Add, inverse)?;
+        let share = -step.share / step.scale;
+        b.outer(0..rows, share, left, right, Store::Add, inverse)?;
         Ok(())
     }
 
-    /// solved ← (I + c U Vᵀ)⁻¹ U = U (I + c VᵀU)⁻¹; `false` where there is none.
+    /// solved ← (s I + a U Vᵀ)⁻¹ U = U (s I + a VᵀU)⁻¹; `false` where there is none.
     fn solve(&mut self, b: &B, step: &Step) -> Result<bool, B::Error> {
         let rows = self.shape(b).rows;
         self.build(b, step)?;

@@ -1,7 +1,7 @@
 //! R > D: T − I = U Vᵀ/R itself, a matrix no larger than the weight, and K of size D.
 
 use super::{DenseRelative, Step};
-use crate::{Affine, DenseBackend, Error, Op, Shape, Side, Store};
+use crate::{Affine, DenseBackend, Error, Op, Side, Store};
 
 impl<B: DenseBackend> DenseRelative<B> {
     pub(super) fn linearise_many(
@@ -74,10 +74,11 @@ impl<B: DenseBackend> DenseRelative<B> {
         }
         // Nothing is refused from here on.
         self.step_weight(b, step, weight)?;
-        // K⁻¹ = I − X with X = (K − I) K⁻¹, which is small where the step is: its rounding is, too.
-        let Shape { rows, dim } = self.shape(b);
+        // K⁻¹ = I − X with X = (s K − s I)(s K)⁻¹, which is small where the step is: its rounding
+        // is, too.
+        let dim = self.shape(b).dim;
         self.build(b, step)?;
-        b.fill_rows(step.c * rows as f64, &mut self.scale)?;
+        b.fill_rows(step.mu, &mut self.scale)?;
         b.scale_rows(&self.scale, &mut self.gram)?;
         b.solve(&mut self.k, Op::Transposed, &mut self.gram)?;
         // W⁻¹ X (plain) or X W⁻¹ (transposed).
@@ -87,7 +88,7 @@ impl<B: DenseBackend> DenseRelative<B> {
         };
         b.apply(0..dim, w, Op::Transposed, x, Store::Set, &mut self.k)?;
         b.axpy(0..dim, -1.0, &self.k, inverse)?;
-        b.fill_rows(1.0 / (1.0 + step.mu), &mut self.scale)?;
+        b.fill_rows(1.0 / step.scale, &mut self.scale)?;
         b.scale_rows(&self.scale, inverse)?;
         Ok(())
     }
@@ -96,7 +97,7 @@ impl<B: DenseBackend> DenseRelative<B> {
     fn step_weight(&mut self, b: &B, step: &Step, weight: &mut B::Batch) -> Result<(), B::Error> {
         let dim = self.shape(b).dim;
         Self::correction(b, self.side, &self.gram, weight, &mut self.k)?;
-        b.fill_rows(1.0 + step.mu, &mut self.scale)?;
+        b.fill_rows(step.scale, &mut self.scale)?;
         b.scale_rows(&self.scale, weight)?;
         b.axpy(0..dim, step.mu, &self.k, weight)
     }

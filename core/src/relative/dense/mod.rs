@@ -40,12 +40,12 @@ pub struct DenseRelative<B: Backend> {
     /// The factor of ΔW that the layer makes of the other, of few rows: Wᵀ y_r (plain) or W Wᵀ δ_r
     /// (transposed).
     image: B::Batch,
-    /// (I + c U Vᵀ)⁻¹ U, of few rows.
+    /// (s I + a U Vᵀ)⁻¹ U, of few rows.
     solved: B::Batch,
     /// VᵀU of few rows, unspecified unless `has_gram`; U Vᵀ/R of many.
     gram: B::Batch,
     has_gram: bool,
-    /// K; destroyed by whoever factorises it.
+    /// s K; destroyed by whoever factorises it.
     k: B::Batch,
     /// Of few rows: 1 + y_rᵀ b (plain) or 1 (transposed).
     lever: B::Batch,
@@ -55,12 +55,14 @@ pub struct DenseRelative<B: Backend> {
     mean: B::Batch,
     /// The factor of every row of W, or of W⁻¹.
     scale: B::Rows,
+    /// The factor of every row of K.
+    scale_k: B::Rows,
 }
 
 impl<B: DenseBackend> DenseRelative<B> {
     /// A tangent over buffers of the caller's: `per_row` of shape [R, D], `square` of shape
-    /// [n, n] with n = min(R, D), `lever` of shape [R, 1], `single` of shape [1, D], and `scale`
-    /// with D numbers. What they hold does not matter.
+    /// [n, n] with n = min(R, D), `lever` of shape [R, 1], `single` of shape [1, D], and `scales`
+    /// with D and with n numbers. What they hold does not matter.
     ///
     /// Until it is linearised it is that of δ = 0: ΔW = W, Δb = 0.
     ///
@@ -72,8 +74,9 @@ impl<B: DenseBackend> DenseRelative<B> {
         square: [B::Batch; 2],
         lever: B::Batch,
         single: [B::Batch; 2],
-        scale: B::Rows,
+        scales: [B::Rows; 2],
     ) -> Result<Self, Error<B::Error>> {
+        let [scale, scale_k] = scales;
         let [u, v, image, solved] = per_row;
         let [gram, k] = square;
         let [bias, mean] = single;
@@ -90,6 +93,7 @@ impl<B: DenseBackend> DenseRelative<B> {
             bias,
             mean,
             scale,
+            scale_k,
         };
         let shape = tangent.shape(b);
         let smaller = shape.rows.min(shape.dim);
@@ -107,6 +111,7 @@ impl<B: DenseBackend> DenseRelative<B> {
             check_shape(what, expected, b.shape(buffer))?;
         }
         check_rows("the scale", shape.dim, b.row_count(&tangent.scale))?;
+        check_rows("the scale of K", smaller, b.row_count(&tangent.scale_k))?;
         for buffer in [
             &mut tangent.u,
             &mut tangent.v,
@@ -136,7 +141,7 @@ impl<B: DenseBackend> DenseRelative<B> {
             [square()?, square()?],
             b.batch(Shape::new(rows, 1))?,
             [single()?, single()?],
-            b.rows(dim)?,
+            [b.rows(dim)?, b.rows(rows.min(dim))?],
         )
     }
 
@@ -183,7 +188,8 @@ impl<B: DenseBackend> DenseRelative<B> {
             b.axpy(0..dim, 1.0, weight, out)?;
         } else {
             b.copy(weight, out)?;
-            self.add_correction(b, 1.0, out)?;
+            let rows = self.shape(b).rows;
+            self.add_correction(b, 1.0 / rows as f64, out)?;
         }
         Ok(())
     }
@@ -232,18 +238,20 @@ impl<B: DenseBackend> DenseRelative<B> {
         Ok(())
     }
 
-    /// K ← I + c VᵀU of few rows, I + c U Vᵀ of many.
+    /// k ← s K = s I + a VᵀU of few rows, s I + μ U Vᵀ/R of many.
     fn build(&mut self, b: &B, step: &Step) -> Result<(), B::Error> {
         let Shape { rows, dim } = self.shape(b);
-        let c = if self.many_rows(b) {
+        let share = if self.many_rows(b) {
             // The gram has its 1/R already.
-            step.c * rows as f64
+            step.mu
         } else {
             self.require_gram(b)?;
-            step.c
+            step.share
         };
         b.fill(Fill::Identity, &mut self.k)?;
-        b.axpy(0..rows.min(dim), c, &self.gram, &mut self.k)
+        b.fill_rows(step.scale, &mut self.scale_k)?;
+        b.scale_rows(&self.scale_k, &mut self.k)?;
+        b.axpy(0..rows.min(dim), share, &self.gram, &mut self.k)
     }
 }
 
@@ -283,7 +291,9 @@ impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
         }
         self.build(b, &step)?;
         let (sign, log) = b.log_abs_det(&mut self.k)?;
-        let change = dim as f64 * libm::log1p(step.mu) + log;
+        // n of the D factors s are in the determinant of s K.
+        let rest = dim - rows.min(dim);
+        let change = rest as f64 * libm::log1p(step.mu) + log;
         Ok((sign > 0.0 && change.is_finite()).then_some(change))
     }
 
