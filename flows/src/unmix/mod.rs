@@ -149,10 +149,10 @@ pub struct Unmixing {
 
 /// Independent sources s = W x + b of row-major `rows` of `dim` numbers, by maximum likelihood:
 ///
-/// log p(x) = log|det W| − Σ_i log(π cosh y_i),   y_i = scale_i s_i + shift_i
+/// log p(x) = log|det W| + Σ_i (log scale_i − log(π cosh y_i)),   y_i = scale_i s_i + shift_i
 ///
-/// The relative gradient is T = I − E[tanh(y) uᵀ] for W → (I + ε) W, u = W (x − mean), and
-/// t = −E tanh(y) for b → b + e (Amari, Cichocki and Yang 1996; Cardoso and Laheld 1996; Gresele
+/// The relative gradient is T = I − E[tanh(y) uᵀ] for u → (I + ε) u, where y = u + shift, and
+/// t = −E tanh(y) for the shift (Amari, Cichocki and Yang 1996; Cardoso and Laheld 1996; Gresele
 /// et al. 2020, section 4, one layer). Rows are whitened first, which the method does not notice
 /// but for its start, a random rotation: mixing the columns in another way gives the same sources.
 ///
