@@ -26,3 +26,23 @@ impl Step {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number that the data type has to round is one that the step and its tracking round apart.
+    #[test]
+    fn the_numbers_of_a_step_are_those_of_its_data_type() {
+        for (mu, rows) in [(0.02, 10), (0.1, 3), (1e-5, 7), (-0.3, 100), (2.0, 1)] {
+            let Some(step) = Step::new::<f32>(mu, rows) else {
+                panic!("{mu} is a step");
+            };
+            for x in [step.scale, step.mu, step.share] {
+                assert_eq!(f64::from(x as f32), x, "{mu} over {rows} rows");
+            }
+            assert_eq!(step.scale, 1.0 + step.mu);
+            assert!((step.share * rows as f64 - mu).abs() < 2.0 * f64::from(f32::EPSILON));
+        }
+    }
+}

@@ -60,8 +60,9 @@ pub struct OptimiserState<B: Backend> {
     side: Side,
     tangent: DenseRelative<B>,
     layers: Vec<Memory<B>>,
-    /// ΔW, or what [`FlowBackend::relative_adam`] needs instead of it.
-    scratch: Option<B::Batch>,
+    /// ΔW, or what [`FlowBackend::relative_adam`] needs instead of it; a single number where the
+    /// optimiser needs neither.
+    scratch: B::Batch,
     step: u64,
     log: Vec<f64>,
 }
@@ -112,11 +113,11 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
             });
         }
         let tangent = DenseRelative::allocate(b, shape.rows, dim)?;
-        let scratch = match (optimiser, tangent.weight_factors(b)) {
-            (Optimiser::Sgd, _) | (Optimiser::Momentum { .. }, Some(_)) => None,
-            (Optimiser::Adam, Some(_)) => Some(b.batch(b.relative_adam_scratch(dim))?),
-            (_, None) => Some(b.batch(Shape::new(dim, dim))?),
-        };
+        let scratch = b.batch(match (optimiser, tangent.weight_factors(b)) {
+            (Optimiser::Sgd, _) | (Optimiser::Momentum { .. }, Some(_)) => Shape::new(1, 1),
+            (Optimiser::Adam, Some(_)) => b.relative_adam_scratch(dim),
+            (_, None) => Shape::new(dim, dim),
+        })?;
         Ok(Self {
             side,
             tangent,
@@ -164,15 +165,12 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
                 Memory::Adam { first, second } => {
                     let mean = 1.0 / self.log.len() as f64;
                     let (m, v, w) = (&mut first.weight, &mut second.weight, &mut layer.weight);
-                    match (self.tangent.weight_factors(b), &mut self.scratch) {
-                        (Some((left, right)), Some(scratch)) => {
-                            b.relative_adam(&adam, mean, left, right, scratch, m, v, w)?;
-                        }
-                        (None, Some(direction)) => {
-                            self.tangent.weight_direction(b, w, direction)?;
-                            b.adam(&adam, direction, m, v, w)?;
-                        }
-                        _ => {}
+                    let scratch = &mut self.scratch;
+                    if let Some((left, right)) = self.tangent.weight_factors(b) {
+                        b.relative_adam(&adam, mean, left, right, scratch, m, v, w)?;
+                    } else {
+                        self.tangent.weight_direction(b, w, scratch)?;
+                        b.adam(&adam, scratch, m, v, w)?;
                     }
                     b.adam(
                         &adam,
@@ -186,17 +184,14 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
                     let Affine { weight, bias } = velocity;
                     let (batch, all) = (0..self.log.len(), 0..b.shape(weight).rows);
                     b.scale_rows(&decay.weight, weight)?;
-                    match (self.tangent.weight_factors(b), &mut self.scratch) {
-                        (None, Some(direction)) => {
-                            self.tangent.weight_direction(b, &layer.weight, direction)?;
-                            b.axpy(all.clone(), 1.0, direction, weight)?;
-                        }
-                        (Some((left, right)), _) => {
-                            let mean = 1.0 / batch.len() as f64;
-                            b.axpy(all.clone(), 1.0, &layer.weight, weight)?;
-                            b.outer(batch, mean, left, right, Store::Add, weight)?;
-                        }
-                        (None, None) => {}
+                    if let Some((left, right)) = self.tangent.weight_factors(b) {
+                        let mean = 1.0 / batch.len() as f64;
+                        b.axpy(all.clone(), 1.0, &layer.weight, weight)?;
+                        b.outer(batch, mean, left, right, Store::Add, weight)?;
+                    } else {
+                        let direction = &mut self.scratch;
+                        self.tangent.weight_direction(b, &layer.weight, direction)?;
+                        b.axpy(all.clone(), 1.0, direction, weight)?;
                     }
                     b.scale_rows(&decay.bias, bias)?;
                     b.axpy(0..1, 1.0, self.tangent.bias_direction(), bias)?;
