@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use detfree::flows::ModelError;
+use detfree::flows::residual::ScoreError;
 
 use crate::data::DataError;
 use crate::plot::PlotError;
@@ -18,6 +19,10 @@ pub(crate) enum Failure {
     File { path: PathBuf, reason: io::Error },
     #[error("{}: {reason}", path.display())]
     Output { path: PathBuf, reason: String },
+    #[error("{}: {reason}", path.display())]
+    Checkpoint { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Option(String),
     #[error("cannot write to standard output: {0}")]
     Stdout(#[from] io::Error),
     #[error("cannot draw the picture: {0}")]
@@ -39,6 +44,18 @@ impl Failure {
 impl<E: std::fmt::Display> From<detfree::Error<E>> for Failure {
     fn from(error: detfree::Error<E>) -> Self {
         Self::Compute(error.to_string())
+    }
+}
+
+impl<E: std::fmt::Display> From<ScoreError<E>> for Failure {
+    fn from(error: ScoreError<E>) -> Self {
+        match error {
+            ScoreError::TooManyProducts { needed, most } => Self::Option(format!(
+                "exact log-determinants take {needed} products a row, and {most} are allowed: raise \
+                 --products, or ask for a standard error with --tol"
+            )),
+            error => Self::Compute(error.to_string()),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `detfree fit`
 
+mod checkpoint;
+mod course;
 mod report;
 mod settings;
 mod train;
@@ -7,19 +9,21 @@ mod train;
 use std::path::Path;
 
 use detfree::faer::Faer;
-use detfree::flows::Model;
+use detfree::flows::{FlowParameters, Model};
 use detfree::{Allocate, FlowBackend, Key};
 
 use crate::args::{Fit, Precision};
 use crate::data::{self, Format, Noise, Parts, Table};
+use crate::density::{Density, USUAL};
 use crate::failure::Failure;
 use crate::gaussian::Gaussian;
 use crate::model_file::Output;
 use crate::plot::Picture;
-use crate::score::{log_likelihood, noisy_rows};
-use crate::{backend, plot, sample};
+use crate::score::noisy_rows;
+use crate::{backend, plot};
+use checkpoint::Checkpoint;
 use report::{Comparison, Report};
-use train::Trained;
+use settings::Settings;
 
 /// What the seed is for, apart from the model's own noise.
 const SPLIT: u64 = 0;
@@ -34,20 +38,25 @@ pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
     // Outputs are probed before the work whose results they are to hold.
     let out = Output::probe(&options.out)?;
     let plot = options.plot.as_deref().map(Output::probe).transpose()?;
-    let threads = options
-        .threads
-        .map_or_else(backend::processors, |threads| threads as usize);
+    let threads = threads(options);
     match options.precision {
         Precision::F32 => fit(&Faer::<f32>::new(threads)?, options, &out, plot.as_ref()),
         Precision::F64 => fit(&Faer::<f64>::new(threads)?, options, &out, plot.as_ref()),
     }
 }
 
+fn threads(options: &Fit) -> usize {
+    options
+        .threads
+        .map_or_else(backend::processors, |threads| threads as usize)
+}
+
 fn fit<B>(b: &B, options: &Fit, out: &Output, plot: Option<&Output>) -> Result<(), Failure>
 where
-    B: FlowBackend + Allocate,
+    B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
+    let checkpoint = Checkpoint::new(options)?;
     let key = Key::new(options.seed);
     let (data, test) = load(options, key)?;
     let whole = data::integer_columns(&data);
@@ -74,17 +83,29 @@ where
         eprintln!("detfree: warning: {warning}");
     }
 
-    let trained = train::train(b, options, &parts, &noise, key.fold_in(TRAINING))?;
+    let settings = Settings::new(options, parts.data.dim(), parts.train.len())?;
+    let key_of_training = key.fold_in(TRAINING);
+    let trained = train::train(
+        b,
+        options,
+        settings,
+        &parts,
+        &noise,
+        checkpoint,
+        key_of_training,
+    )?;
     out.write(&trained.model.to_bytes().map_err(|reason| Failure::Model {
         path: out.path().to_owned(),
         reason,
     })?)?;
 
-    let comparison = compare(b, &trained, &parts, &noise)?;
+    let density = Density::new(b, &trained.model, threads(options))?;
+    let comparison = compare(b, &trained.model, &density, &parts, &noise)?;
     if let Some(plot) = plot {
         plot.write(&picture(
             b,
             &trained.model,
+            &density,
             &parts,
             &noise,
             &comparison,
@@ -105,9 +126,15 @@ fn load(options: &Fit, key: Key) -> Result<(Table, Option<Table>), Failure> {
 }
 
 /// Held-out and overall figures of the model, beside the Gaussian's.
-fn compare<B>(b: &B, trained: &Trained, parts: &Parts, noise: &Noise) -> Result<Comparison, Failure>
+fn compare<B>(
+    b: &B,
+    model: &Model,
+    density: &Density<'_, B>,
+    parts: &Parts,
+    noise: &Noise,
+) -> Result<Comparison, Failure>
 where
-    B: FlowBackend + Allocate,
+    B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
     let dim = parts.data.dim();
@@ -118,7 +145,7 @@ where
     let all = noisy_rows(&parts.data, noise);
     let held_out = chosen(&noisy_rows(parts.held_out_table(), noise), &parts.held_out);
     let gaussian = Gaussian::fit(&chosen(&all, &parts.train), dim);
-    let logit_jacobian = trained.model.squash.map(|squash| {
+    let logit_jacobian = model.squash.map(|squash| {
         let logs = held_out
             .chunks_exact(dim)
             .map(|row| squash.log_jacobian(row));
@@ -127,36 +154,57 @@ where
     Ok(Comparison {
         logit_jacobian,
         gaussian: gaussian.map(|gaussian| gaussian.log_density(&held_out)),
-        held_out: log_likelihood(b, &trained.model, &held_out)?,
-        all: log_likelihood(b, &trained.model, &all)?,
+        held_out: density.log_likelihood(b, &held_out, USUAL)?,
+        all: density.log_likelihood(b, &all, USUAL)?.values,
     })
 }
 
 fn picture<B>(
     b: &B,
     model: &Model,
+    density: &Density<'_, B>,
     parts: &Parts,
     noise: &Noise,
     comparison: &Comparison,
     key: Key,
 ) -> Result<Vec<u8>, Failure>
 where
-    B: FlowBackend + Allocate,
+    B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
     let dim = model.dim();
-    let count = parts.data.rows().min(SHOWN);
-    let samples = sample::draw(b, model, key.fold_in(PICTURE), 0, count as u64)?;
-    // In one and two dimensions data is shown where the density sees it, with its noise.
+    // In one and two dimensions the density itself is shown, and data where it sees it, with its
+    // noise; in more, samples.
     let noisy = (dim <= 2).then(|| noisy_rows(&parts.data, noise));
+    let count = parts.data.rows().min(SHOWN);
+    let samples = match &noisy {
+        Some(_) => Vec::new(),
+        None => {
+            density
+                .sample(b, key.fold_in(PICTURE), 0, count as u64)?
+                .rows
+        }
+    };
     let picture = Picture {
-        model: &format!("relative-gradient flow, {} layers", model.layers.len()),
+        model: &in_words(model),
         names: &model.columns,
         data: noisy.as_deref().unwrap_or(parts.data.values()),
         samples: &samples,
-        log_likelihood: &comparison.held_out,
+        log_likelihood: &comparison.held_out.values,
         gaussian: comparison.gaussian.as_deref().unwrap_or_default(),
         source: parts.data.origin(),
     };
-    plot::draw(&picture, |points| log_likelihood(b, model, points))
+    plot::draw(&picture, |points| {
+        let found = density.log_likelihood(b, points, USUAL)?;
+        Ok(found.values)
+    })
+}
+
+fn in_words(model: &Model) -> String {
+    match &model.flow {
+        FlowParameters::Relative(flow) => {
+            format!("relative-gradient flow, {} layers", flow.layers.len())
+        }
+        FlowParameters::Residual(flow) => format!("residual flow, {} blocks", flow.blocks.len()),
+    }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod backend;
 mod data;
+mod density;
 mod failure;
 mod fit;
 mod gaussian;

@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }
@@ -59,7 +59,11 @@ impl Progress {
 
 fn figures(report: &EpochReport, log_jacobian: f64) -> String {
     let [validation, best] = [report.validation, report.best].map(|x| x + log_jacobian);
-    let mut text = format!("validation {validation:.3} (best {best:.3}) nats");
+    let error = match report.standard_error {
+        0.0 => String::new(),
+        error => format!(" ± {error:.0e}"),
+    };
+    let mut text = format!("validation {validation:.3}{error} (best {best:.3}) nats");
     if let Some(tracked) = report.tracked {
         let training = tracked.log_likelihood + log_jacobian;
         let drift = tracked.drift.log_det;

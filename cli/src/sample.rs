@@ -1,16 +1,19 @@
-//! `detfree sample`, and samples in the data's own units.
+//! `detfree sample`
 
 use std::io::{self, BufWriter, Write};
 
 use detfree::faer::Faer;
+use detfree::flows::residual::Inversion;
 use detfree::flows::{Model, Precision};
-use detfree::{Allocate, FlowBackend, Key, Scalar, Shape};
+use detfree::{Allocate, FlowBackend, Key};
 
 use crate::args::Sample;
+use crate::density::Density;
 use crate::failure::Failure;
-use crate::{backend, model_file, score};
+use crate::{backend, model_file};
 
-/// Rows that are drawn at once.
+/// Rows that are drawn at once, needed or not: how far a fixed point is iterated depends on all of
+/// them, and fewer rows shall be the beginning of more.
 const PIECE: u64 = 1024;
 
 pub(crate) fn run(options: &Sample) -> Result<(), Failure> {
@@ -24,24 +27,41 @@ pub(crate) fn run(options: &Sample) -> Result<(), Failure> {
 
 fn print<B>(b: &B, model: &Model, options: &Sample) -> Result<(), Failure>
 where
-    B: FlowBackend + Allocate,
+    B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
+    let density = Density::new(b, model, backend::processors())?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut csv = csv::Writer::from_writer(&mut out);
     csv.write_record(&model.columns).map_err(cause)?;
+    let mut worst: Option<Inversion> = None;
     let mut first = 0;
     while first < options.rows {
         let rows = PIECE.min(options.rows - first);
-        for row in draw(b, model, Key::new(options.seed), first, rows)?.chunks_exact(model.dim()) {
+        let samples = density.sample(b, Key::new(options.seed), first, PIECE)?;
+        let drawn = samples.rows.chunks_exact(model.dim());
+        for row in drawn.take(rows as usize) {
             csv.write_record(row.iter().map(f64::to_string))
                 .map_err(cause)?;
+        }
+        if let Some(here) = samples.inversion {
+            let worst = worst.get_or_insert(here);
+            worst.iterations = worst.iterations.max(here.iterations);
+            worst.block_error = worst.block_error.max(here.block_error);
+            worst.error = worst.error.max(here.error);
         }
         first += rows;
     }
     csv.flush()?;
     drop(csv);
     out.flush()?;
+    if let Some(worst) = worst {
+        eprintln!(
+            "inverted in {} iterations over all blocks, each block to within {:.0e} and all together to \
+             within {:.0e} (standardised units, certified)",
+            worst.iterations, worst.block_error, worst.error
+        );
+    }
     Ok(())
 }
 
@@ -51,30 +71,4 @@ fn cause(error: csv::Error) -> io::Error {
         csv::ErrorKind::Io(error) => error,
         kind => io::Error::other(format!("{kind:?}")),
     }
-}
-
-/// Rows `first_row` and on of the key's stream, row-major, in the data's own units; columns that
-/// were dequantised are whole numbers again.
-pub(crate) fn draw<B>(
-    b: &B,
-    model: &Model,
-    key: Key,
-    first_row: u64,
-    rows: u64,
-) -> Result<Vec<f64>, Failure>
-where
-    B: FlowBackend + Allocate,
-    B::Error: std::fmt::Display,
-{
-    let flow = score::flow(b, model)?;
-    let shape = Shape::new(rows as usize, model.dim());
-    let mut z = b.batch(shape).map_err(detfree::Error::Device)?;
-    flow.sample(b, key, first_row, &mut z)?;
-    let mut host = vec![B::Scalar::default(); shape.rows * shape.dim];
-    b.download(&z, &mut host).map_err(detfree::Error::Device)?;
-    let mut values: Vec<f64> = host.into_iter().map(Scalar::to_f64).collect();
-    for row in values.chunks_exact_mut(shape.dim) {
-        model.invert_input(row);
-    }
-    Ok(values)
 }

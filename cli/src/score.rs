@@ -1,14 +1,16 @@
-//! `detfree score`, and log-likelihoods of rows in the data's own units.
+//! `detfree score`
 
 use std::io::{BufWriter, Write};
+use std::num::NonZeroU64;
 
 use detfree::faer::Faer;
-use detfree::flows::relative::{Evaluator, RelativeFlow};
+use detfree::flows::residual::Accuracy;
 use detfree::flows::{Model, Precision};
 use detfree::{Allocate, FlowBackend};
 
 use crate::args::Score;
 use crate::data::{self, Noise, Table};
+use crate::density::{Density, Likelihoods, MOST_PRODUCTS, TOLERANCE};
 use crate::failure::Failure;
 use crate::{backend, model_file};
 
@@ -18,17 +20,58 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
     table.expect_columns(model.dim(), &options.model.display().to_string())?;
     let rows = noisy_rows(&table, &Noise::of(&model));
     let threads = backend::processors();
-    let figures = match model.precision {
-        Precision::Single => log_likelihood(&Faer::<f32>::new(threads)?, &model, &rows)?,
-        Precision::Double => log_likelihood(&Faer::<f64>::new(threads)?, &model, &rows)?,
+    let found = match model.precision {
+        Precision::Single => figures(&Faer::<f32>::new(threads)?, &model, &rows, options)?,
+        Precision::Double => figures(&Faer::<f64>::new(threads)?, &model, &rows, options)?,
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     writeln!(out, "log_likelihood,standard_error")?;
-    for figure in figures {
-        writeln!(out, "{figure},0")?;
+    for (figure, error) in found.values.iter().zip(&found.standard_errors) {
+        writeln!(out, "{figure},{error}")?;
     }
     out.flush()?;
+    if found.above_tolerance > 0 {
+        let (all, most) = (found.values.len(), products(options));
+        eprintln!(
+            "detfree: warning: {} of {all} rows kept a standard error above {} with at most {most} \
+             products each: raise --products or --tol",
+            found.above_tolerance,
+            tolerance(options),
+        );
+    }
+    if let Some(rounding) = found.rounding.filter(|_| options.exact) {
+        eprintln!("log-determinants are exact to within {rounding:.0e} nats (certified)");
+    }
     Ok(())
+}
+
+fn figures<B>(b: &B, model: &Model, rows: &[f64], options: &Score) -> Result<Likelihoods, Failure>
+where
+    B: FlowBackend + Allocate + Sync,
+    B::Error: std::fmt::Display,
+{
+    let most_products = products(options);
+    let accuracy = if options.exact {
+        Accuracy::Exact { most_products }
+    } else {
+        Accuracy::StandardError {
+            tolerance: tolerance(options),
+            most_products,
+        }
+    };
+    let density = Density::new(b, model, backend::processors())?;
+    if options.explain {
+        eprintln!("{}", density.explain(b, accuracy)?);
+    }
+    density.log_likelihood(b, rows, accuracy)
+}
+
+fn tolerance(options: &Score) -> f64 {
+    options.tol.unwrap_or(TOLERANCE)
+}
+
+fn products(options: &Score) -> u64 {
+    options.products.map_or(MOST_PRODUCTS, NonZeroU64::get)
 }
 
 /// Every row of a table with the noise that belongs to it.
@@ -38,38 +81,4 @@ pub(crate) fn noisy_rows(table: &Table, noise: &Noise) -> Vec<f64> {
         noise.add(number, row);
     }
     rows
-}
-
-/// log p of row-major rows in the data's own units.
-pub(crate) fn log_likelihood<B>(b: &B, model: &Model, rows: &[f64]) -> Result<Vec<f64>, Failure>
-where
-    B: FlowBackend + Allocate,
-    B::Error: std::fmt::Display,
-{
-    let flow = flow(b, model)?;
-    let inputs = model.inputs(rows);
-    let mut figures = Vec::with_capacity(rows.len() / model.dim());
-    Evaluator::new(b, &flow, model.dim())
-        .map_err(detfree::Error::Device)?
-        .log_density(b, &flow, &inputs, &mut figures)?;
-    for (figure, row) in figures.iter_mut().zip(rows.chunks_exact(model.dim())) {
-        // Outside the range of a logit the density is zero, whatever the flow makes of NaN.
-        let log_jacobian = model.log_jacobian(row);
-        *figure = if log_jacobian == f64::NEG_INFINITY {
-            log_jacobian
-        } else {
-            *figure + log_jacobian
-        };
-    }
-    Ok(figures)
-}
-
-/// A model's flow where the backend computes.
-pub(crate) fn flow<B>(b: &B, model: &Model) -> Result<RelativeFlow<B>, Failure>
-where
-    B: FlowBackend + Allocate,
-    B::Error: std::fmt::Display,
-{
-    RelativeFlow::from_layers(b, model.dim(), &model.layers, model.activation, model.base)
-        .map_err(|error| detfree::Error::Device(error).into())
 }

@@ -56,6 +56,25 @@ pub trait DenseBackend: Backend {
         g: &mut Self::Batch,
     ) -> Result<(), Self::Error>;
 
+    /// G ← base + a Σ_{r in rows} s_r v_rᵀ, as [`Backend::copy`] and [`Self::outer`].
+    ///
+    /// A backend overrides it where copy and sum can share one pass over a large G.
+    ///
+    /// # Errors
+    /// The device's.
+    fn outer_onto(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        s: &Self::Batch,
+        v: &Self::Batch,
+        base: &Self::Batch,
+        g: &mut Self::Batch,
+    ) -> Result<(), Self::Error> {
+        self.copy(base, g)?;
+        self.outer(rows, a, s, v, Store::Add, g)
+    }
+
     /// g ← [g +] a Σ_{r in rows} x_r, g of shape [1, dim]. An empty range is a sum of zero, as in
     /// [`Self::outer`].
     ///
@@ -150,6 +169,16 @@ pub trait DenseBackend: Backend {
 
 /// The fused elementwise passes that training and sampling a flow need beyond products.
 pub trait FlowBackend: DenseBackend {
+    /// Makes calls that follow each other closely, on batches and weights of `shape` and
+    /// [dim, dim], and gives what they give.
+    ///
+    /// A backend overrides it where it can have threads at hand for all of them, instead of waking
+    /// some for each.
+    fn together<R: Send>(&self, shape: Shape, calls: impl FnOnce(&Self) -> R + Send) -> R {
+        let _ = shape;
+        calls(self)
+    }
+
     /// One bijective layer's activation, for every row r:
     /// y_r ← y_r + bias; z = σ(y); d1 = σ'(y); score = σ''(y)/σ'(y); and where `log` is given,
     /// log_r ← log_r + Σ_j log σ'(y_rj), which a gradient does not need.
@@ -239,9 +268,8 @@ pub trait FlowBackend: DenseBackend {
         second_moment: &mut Self::Batch,
         weight: &mut Self::Batch,
     ) -> Result<(), Self::Error> {
-        self.copy(weight, scratch)?;
         let rows = 0..self.shape(left).rows;
-        self.outer(rows, a, left, right, Store::Add, scratch)?;
+        self.outer_onto(rows, a, left, right, weight, scratch)?;
         self.adam(step, scratch, first_moment, second_moment, weight)
     }
 

@@ -23,23 +23,44 @@ const PILOT: u64 = 32;
 /// samples: 31 over the 0.1 quantile of χ² with 31 degrees of freedom, 21.43.
 const PILOT_MARGIN: f64 = 31.0 / 21.43;
 
-/// Mean and variance in one pass (Welford 1962).
-#[derive(Default)]
-struct Moments {
+/// Mean and variance of samples in one pass (Welford 1962).
+///
+/// ```
+/// let mut moments = detfree_core::Moments::default();
+/// [1.0, 2.0, 6.0].map(|x| moments.push(x));
+/// assert_eq!((moments.count(), moments.mean(), moments.variance()), (3, 3.0, 7.0));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
     count: u64,
     mean: f64,
     squares: f64,
 }
 
 impl Moments {
-    fn push(&mut self, x: f64) {
+    /// Takes a sample.
+    pub fn push(&mut self, x: f64) {
         self.count += 1;
         let delta = x - self.mean;
         self.mean += delta / self.count as f64;
         self.squares += delta * (x - self.mean);
     }
 
-    fn variance(&self) -> f64 {
+    /// How many samples.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their mean; 0 of none.
+    #[must_use]
+    pub const fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// s², unbiased; infinite for fewer than two samples.
+    #[must_use]
+    pub const fn variance(&self) -> f64 {
         if self.count < 2 {
             f64::INFINITY
         } else {
@@ -47,10 +68,16 @@ impl Moments {
         }
     }
 
+    /// Of the mean, s/√count.
+    #[must_use]
+    pub fn standard_error(&self) -> f64 {
+        libm::sqrt(self.variance() / self.count as f64)
+    }
+
     fn estimate(&self, work: Work) -> Estimate {
         Estimate {
             mean: self.mean,
-            standard_error: libm::sqrt(self.variance() / self.count as f64),
+            standard_error: self.standard_error(),
             samples: self.count,
             products: work.products,
         }

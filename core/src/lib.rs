@@ -65,7 +65,7 @@ pub use base::BaseDensity;
 pub use dense_backend::{DenseBackend, FlowBackend};
 pub use draw::Draw;
 pub use error::Error;
-pub use estimate::Estimate;
+pub use estimate::{Estimate, Moments};
 #[cfg(feature = "alloc")]
 pub use estimate::{log_det, log_det_to_tolerance};
 pub use key::Key;

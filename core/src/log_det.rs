@@ -74,7 +74,9 @@ impl LogDet {
         workspace: &mut Workspace<B>,
         gradient: &mut O::Gradient,
     ) -> Result<Work, Error<B::Error>> {
-        self.add_gradient(b, op, draw, false, weights, workspace, None, gradient)
+        let work = self.add_gradient(b, op, draw, false, weights, workspace, None, gradient)?;
+        op.finish(b, gradient)?;
+        Ok(work)
     }
 
     /// Both from one run of the series: out_r ← the value, gradient ← gradient + its gradient.
@@ -97,7 +99,9 @@ impl LogDet {
     ) -> Result<Work, Error<B::Error>> {
         b.fill_rows(0.0, out)?;
         let value = Some(out);
-        self.add_gradient(b, op, draw, false, weights, workspace, value, gradient)
+        let work = self.add_gradient(b, op, draw, false, weights, workspace, value, gradient)?;
+        op.finish(b, gradient)?;
+        Ok(work)
     }
 
     fn add_value<B: Backend, O: Operator<B>>(
@@ -207,6 +211,7 @@ impl ExactFirst {
             .0
             .add_gradient(b, op, draw, true, weights, workspace, None, gradient)?;
         op.accumulate_trace(b, weights, gradient)?;
+        op.finish(b, gradient)?;
         Ok(work)
     }
 
@@ -235,6 +240,7 @@ impl ExactFirst {
             .0
             .add_gradient(b, op, draw, true, weights, workspace, value, gradient)?;
         op.accumulate_trace(b, weights, gradient)?;
+        op.finish(b, gradient)?;
         Ok(work)
     }
 }

@@ -44,8 +44,9 @@ pub trait BilinearGradient<B: Backend>: Operator<B> {
 
     /// gradient ← gradient + ∂/∂(θ,x) Σ_r s_rᵀ J_r v_r, with s and v held fixed, over all rows.
     ///
-    /// This is the contraction of Residual Flows, theorem 2 (MATH: one jvp, one vjp and one more
-    /// backward pass, in which second derivatives of activations appear).
+    /// This is the contraction of Residual Flows, theorem 2: one jvp, one vjp and one more backward
+    /// pass, in which second derivatives of activations appear. What several calls can share, such
+    /// as that backward pass, may wait for [`Self::finish`]: the sum is complete only after it.
     ///
     /// # Errors
     /// The device's.
@@ -56,6 +57,16 @@ pub trait BilinearGradient<B: Backend>: Operator<B> {
         v: &B::Batch,
         gradient: &mut Self::Gradient,
     ) -> Result<(), B::Error>;
+
+    /// Adds to `gradient` what earlier calls held back. The provided method is for operators that
+    /// hold nothing back.
+    ///
+    /// # Errors
+    /// The device's.
+    fn finish(&mut self, b: &B, gradient: &mut Self::Gradient) -> Result<(), B::Error> {
+        let _ = (b, gradient);
+        Ok(())
+    }
 }
 
 /// An operator whose trace has a closed form that costs about one product (ours).
@@ -69,7 +80,8 @@ pub trait FirstTrace<B: Backend>: BilinearGradient<B> {
     /// The device's.
     fn trace(&mut self, b: &B, out: &mut B::Rows) -> Result<(), B::Error>;
 
-    /// gradient ← gradient + ∂/∂(θ,x) Σ_r c_r tr J_r; without weights every c_r is 1.
+    /// gradient ← gradient + ∂/∂(θ,x) Σ_r c_r tr J_r; without weights every c_r is 1. Complete, as
+    /// the sums of [`BilinearGradient::accumulate`], after [`BilinearGradient::finish`].
     ///
     /// # Errors
     /// The device's.

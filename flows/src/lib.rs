@@ -11,16 +11,19 @@ mod fit;
 pub mod mlp;
 mod model;
 pub mod relative;
+pub mod residual;
 mod spectral;
 mod squash;
 mod standardisation;
+mod tensor;
 pub mod toy;
 pub mod unmix;
 
 pub use fit::{
-    EpochReport, Event, FitOptions, FitReport, Schedule, Stop, Tracked, TrainingRows, fit,
+    CheckpointError, EpochReport, Event, FitOptions, FitReport, Progress, Schedule, State,
+    StepReport, Stop, Tracked, Trainer, Training, TrainingRows, Validation, fit,
 };
-pub use model::{Model, ModelError, Precision};
+pub use model::{FlowParameters, Model, ModelError, Precision, RelativeParameters};
 pub use spectral::SpectralBound;
 pub use squash::Squash;
 pub use standardisation::Standardisation;

@@ -6,7 +6,7 @@ use core::ops::ControlFlow;
 
 use detfree_core::reference::Heap;
 use detfree_core::{Activation, BaseDensity, Key, Side};
-use detfree_flows::relative::{Evaluator, Optimiser, RelativeFlow};
+use detfree_flows::relative::{Evaluator, Optimiser, RelativeFlow, RelativeTrainer};
 use detfree_flows::toy::Toy;
 use detfree_flows::{
     Event, FitOptions, FitReport, Schedule, Squash, Standardisation, Stop, Tracked, TrainingRows,
@@ -25,18 +25,40 @@ fn rows(toy: Toy, count: u64, seed: u64) -> Vec<f64> {
     values
 }
 
-fn options(optimiser: Optimiser) -> FitOptions {
-    FitOptions {
-        epochs: 60,
-        batch: 50,
-        learning_rate: 5e-3,
-        schedule: Schedule::Plateau,
-        patience: 20,
-        optimiser,
-        side: Side::Plain,
-        key: Key::new(1),
-    }
+const OPTIONS: FitOptions = FitOptions {
+    epochs: 60,
+    batch: 50,
+    learning_rate: 5e-3,
+    schedule: Schedule::Plateau,
+    patience: 20,
+    key: Key::new(1),
+};
+
+fn trainer(
+    flow: RelativeFlow<Host>,
+    training: &TrainingRows<f64>,
+    options: &FitOptions,
+    (optimiser, side): (Optimiser, Side),
+) -> RelativeTrainer<Host> {
+    let shape = training.batch_shape(options.batch);
+    RelativeTrainer::new(&Host::new(), flow, shape, optimiser, side).unwrap()
 }
+
+/// The weights kept of a flow trained by Adam.
+fn adam(
+    flow: RelativeFlow<Host>,
+    training: &TrainingRows<f64>,
+    validation: &[f64],
+    options: &FitOptions,
+) -> RelativeFlow<Host> {
+    let b = Host::new();
+    let mut trainer = trainer(flow, training, options, ADAM);
+    let keep_on = |_| ControlFlow::Continue(());
+    fit(&b, &mut trainer, training, validation, options, keep_on).unwrap();
+    trainer.flow().duplicate(&b).unwrap()
+}
+
+const ADAM: (Optimiser, Side) = (Optimiser::Adam, Side::Plain);
 
 struct Run {
     flow: RelativeFlow<Host>,
@@ -47,9 +69,13 @@ struct Run {
 }
 
 fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
+    run_by(ADAM, options, stop)
+}
+
+fn run_by(how: (Optimiser, Side), options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
     let b = Host::new();
     let sigma = Activation::LeakySoftplus { alpha: 0.3 };
-    let mut flow = RelativeFlow::random(&b, 2, 8, sigma, BaseDensity::Normal, Key::new(2)).unwrap();
+    let flow = RelativeFlow::random(&b, 2, 8, sigma, BaseDensity::Normal, Key::new(2)).unwrap();
     let training = TrainingRows {
         values: rows(Toy::Trimodal, 1_000, 1),
         noise: vec![0.0; 2],
@@ -57,7 +83,8 @@ fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
     };
     let validation = rows(Toy::Trimodal, 500, 2);
     let (mut validations, mut rates, mut tracked) = (Vec::new(), Vec::new(), Vec::new());
-    let report = fit(&b, &mut flow, &training, &validation, options, |event| {
+    let mut trainer = trainer(flow, &training, options, how);
+    let report = fit(&b, &mut trainer, &training, &validation, options, |event| {
         if let Event::Epoch(report) = event {
             validations.push(report.validation);
             rates.push(report.learning_rate);
@@ -71,7 +98,7 @@ fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
     })
     .unwrap();
     Run {
-        flow,
+        flow: trainer.flow().duplicate(&b).unwrap(),
         report,
         validations,
         rates,
@@ -106,10 +133,9 @@ fn training_beats_a_gaussian_and_keeps_the_best() {
         let options = FitOptions {
             learning_rate,
             schedule,
-            side,
-            ..options(optimiser)
+            ..OPTIONS
         };
-        let run = run(&options, |_| false);
+        let run = run_by((optimiser, side), &options, |_| false);
         assert_eq!(run.report.epochs, 60);
         assert_eq!(run.report.stop, Stop::Epochs);
         assert!(run.report.best > -2.2, "{optimiser:?}: {:?}", run.report);
@@ -125,7 +151,7 @@ fn learning_rates_follow_their_schedules() {
     let with = |schedule| FitOptions {
         schedule,
         epochs: 10,
-        ..options(Optimiser::Adam)
+        ..OPTIONS
     };
     let constant = run(&with(Schedule::Constant), |_| false).rates;
     assert_eq!(constant, [5e-3; 10]);
@@ -148,9 +174,9 @@ fn sgd_reports_the_likelihood_it_followed() {
     let options = FitOptions {
         learning_rate: 0.01,
         epochs: 3,
-        ..options(Optimiser::Sgd)
+        ..OPTIONS
     };
-    let run = run(&options, |_| false);
+    let run = run_by((Optimiser::Sgd, Side::Plain), &options, |_| false);
     let mut last = f64::NEG_INFINITY;
     for (tracked, validation) in run.tracked.iter().zip(&run.validations) {
         let Tracked {
@@ -166,13 +192,13 @@ fn sgd_reports_the_likelihood_it_followed() {
         assert!(log_likelihood > last && drift.log_det < 1e-12);
         last = log_likelihood;
     }
-    let adam = self::run(&self::options(Optimiser::Adam), |_| false);
+    let adam = self::run(&OPTIONS, |_| false);
     assert!(adam.tracked.iter().all(Option::is_none));
 }
 
 #[test]
 fn a_run_repeats_itself_bit_for_bit() {
-    let [one, two] = [(); 2].map(|()| run(&options(Optimiser::Adam), |_| false));
+    let [one, two] = [(); 2].map(|()| run(&OPTIONS, |_| false));
     assert_eq!(one.validations, two.validations);
     let b = Host::new();
     assert_eq!(
@@ -181,7 +207,7 @@ fn a_run_repeats_itself_bit_for_bit() {
     );
     let other = FitOptions {
         key: Key::new(3),
-        ..options(Optimiser::Adam)
+        ..OPTIONS
     };
     assert_ne!(run(&other, |_| false).validations, one.validations);
 }
@@ -189,14 +215,14 @@ fn a_run_repeats_itself_bit_for_bit() {
 #[test]
 fn the_observer_and_patience_stop_it() {
     // Before the first epoch ends: the weights of the moment are kept, and have a figure.
-    let early = run(&options(Optimiser::Adam), |event| *event == Event::Step);
+    let early = run(&OPTIONS, |event| *event == Event::Step);
     assert_eq!(
         (early.report.stop, early.report.epochs),
         (Stop::Observer, 0)
     );
     assert_eq!(early.report.best, validation(&early.flow));
     let third = run(
-        &options(Optimiser::Adam),
+        &OPTIONS,
         |event| matches!(event, Event::Epoch(report) if report.epoch == 3),
     );
     assert_eq!(
@@ -208,7 +234,7 @@ fn the_observer_and_patience_stop_it() {
     let impatient = FitOptions {
         patience: 2,
         epochs: 10_000,
-        ..options(Optimiser::Adam)
+        ..OPTIONS
     };
     let run = run(&impatient, |_| false);
     assert_eq!(run.report.stop, Stop::Patience);
@@ -220,7 +246,7 @@ fn the_observer_and_patience_stop_it() {
 fn divergence_keeps_the_best() {
     let wild = FitOptions {
         learning_rate: 1e300,
-        ..options(Optimiser::Adam)
+        ..OPTIONS
     };
     let run = run(&wild, |_| false);
     assert_eq!(run.report.stop, Stop::Diverged);
@@ -237,7 +263,7 @@ fn divergence_keeps_the_best() {
 fn noise_reaches_training() {
     let b = Host::new();
     let sigma = Activation::Identity;
-    let mut flow = RelativeFlow::random(&b, 2, 1, sigma, BaseDensity::Normal, Key::new(2)).unwrap();
+    let flow = RelativeFlow::random(&b, 2, 1, sigma, BaseDensity::Normal, Key::new(2)).unwrap();
     // Two columns of ±1; noise of width 6 raises the first one's variance from 1 to 4, its mean to 3.
     let values: Vec<f64> = (0..2_000)
         .flat_map(|r| [0, 1].map(|c| f64::from(Key::new(7).sign(r, c))))
@@ -251,17 +277,14 @@ fn noise_reaches_training() {
     let options = FitOptions {
         epochs: 300,
         batch: 200,
-        ..options(Optimiser::Adam)
+        ..OPTIONS
     };
     let noisy: Vec<f64> = values
         .chunks_exact(2)
         .zip(0..)
         .flat_map(|(x, r)| [x[0] + 6.0 * Key::new(8).uniform(r, 0), x[1]])
         .collect();
-    fit(&b, &mut flow, &training, &noisy, &options, |_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap();
+    let flow = adam(flow, &training, &noisy, &options);
     let log_det = flow.log_abs_det(&b).unwrap();
     assert!((log_det + 2.0_f64.ln()).abs() < 0.1, "{log_det}");
 }
@@ -272,8 +295,7 @@ fn noise_reaches_training() {
 fn squashed_rows_are_squashed_after_their_noise() {
     let b = Host::new();
     let sigma = Activation::Identity;
-    let mut flow =
-        RelativeFlow::random(&b, 1, 1, sigma, BaseDensity::Logistic, Key::new(2)).unwrap();
+    let flow = RelativeFlow::random(&b, 1, 1, sigma, BaseDensity::Logistic, Key::new(2)).unwrap();
     let squash = Squash {
         lambda: 1e-6,
         levels: 4.0,
@@ -300,12 +322,9 @@ fn squashed_rows_are_squashed_after_their_noise() {
     let options = FitOptions {
         epochs: 100,
         batch: 200,
-        ..options(Optimiser::Adam)
+        ..OPTIONS
     };
-    fit(&b, &mut flow, &training, &validation, &options, |_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap();
+    let flow = adam(flow, &training, &validation, &options);
     // logit of a uniform is logistic, so the optimum is w = 3, b = 0.5; 2,000 rows give w to 2%.
     let layer = &flow.to_layers(&b).unwrap()[0];
     assert!((layer.weight[0].abs() - 3.0).abs() < 0.2, "{layer:?}");

@@ -3,17 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use detfree_core::{Activation, Affine, BaseDensity, Key};
-use detfree_flows::{Model, ModelError, Precision, Squash, Standardisation};
+use detfree_flows::residual::{BlockParameters, ResidualParameters};
+use detfree_flows::{
+    FlowParameters, Model, ModelError, Precision, RelativeParameters, Squash, Standardisation,
+};
+
+/// Normals that the precision holds exactly.
+fn numbers(precision: Precision, row: u64, count: u32) -> Vec<f64> {
+    let exact = |x: f64| match precision {
+        Precision::Single => f64::from(x as f32),
+        Precision::Double => x,
+    };
+    let normals = (0..count).map(|j| Key::new(3).normal(row, j));
+    normals.map(exact).collect()
+}
 
 fn model(precision: Precision) -> Model {
-    let key = Key::new(3);
-    let numbers = |row: u64, count: u32| -> Vec<f64> {
-        let exact = |x: f64| match precision {
-            Precision::Single => f64::from(x as f32),
-            Precision::Double => x,
-        };
-        (0..count).map(|j| exact(key.normal(row, j))).collect()
-    };
     Model {
         columns: vec!["eruptions".into(), "waiting \"time\"".into()],
         dequantized: vec![1],
@@ -24,14 +29,63 @@ fn model(precision: Precision) -> Model {
             mean: vec![3.5, 70.9],
             scale: vec![1.1, 13.6],
         },
-        activation: Activation::LeakySoftplus { alpha: 0.3 },
         base: BaseDensity::HyperbolicSecant,
-        layers: (0..3)
-            .map(|l| Affine {
-                weight: numbers(2 * l, 4),
-                bias: numbers(2 * l + 1, 2),
-            })
-            .collect(),
+        flow: FlowParameters::Relative(RelativeParameters {
+            activation: Activation::LeakySoftplus { alpha: 0.3 },
+            layers: (0..3)
+                .map(|l| Affine {
+                    weight: numbers(precision, 2 * l, 4),
+                    bias: numbers(precision, 2 * l + 1, 2),
+                })
+                .collect(),
+        }),
+    }
+}
+
+fn layers(model: &mut Model) -> &mut RelativeParameters {
+    match &mut model.flow {
+        FlowParameters::Relative(flow) => flow,
+        FlowParameters::Residual(_) => panic!("a relative-gradient flow"),
+    }
+}
+
+/// Two blocks 2-3-4-2.
+fn residual(precision: Precision) -> Model {
+    let layer = |row: u64, inputs: u32, outputs: u32| Affine {
+        weight: numbers(precision, row, inputs * outputs),
+        bias: numbers(precision, row + 1, outputs),
+    };
+    let block = |n: u64| BlockParameters {
+        layers: vec![
+            layer(10 * n, 2, 3),
+            layer(10 * n + 2, 3, 4),
+            layer(10 * n + 4, 4, 2),
+        ],
+        // Numbers of all digits: what is learned comes back with the same bits.
+        activations: vec![
+            Activation::LipSwish {
+                beta: Key::new(5).normal(n, 0).exp(),
+            },
+            Activation::LipSwish {
+                beta: Key::new(5).normal(n, 1).exp(),
+            },
+        ],
+        log_scale: numbers(Precision::Double, 10 * n + 6, 2),
+        shift: numbers(Precision::Double, 10 * n + 7, 2),
+    };
+    Model {
+        flow: FlowParameters::Residual(ResidualParameters {
+            lipschitz: 0.9,
+            blocks: (1..3).map(block).collect(),
+        }),
+        ..model(precision)
+    }
+}
+
+fn blocks(model: &mut Model) -> &mut ResidualParameters {
+    match &mut model.flow {
+        FlowParameters::Residual(flow) => flow,
+        FlowParameters::Relative(_) => panic!("a residual flow"),
     }
 }
 
@@ -50,16 +104,56 @@ fn round_trip() {
                 lambda: 1e-6,
                 levels: 256.0,
             });
-            let model = Model {
-                activation,
+            let mut model = Model {
                 squash,
                 ..model(precision)
             };
-            let bytes = model.to_bytes().unwrap();
-            assert_eq!(bytes, model.to_bytes().unwrap());
-            assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
+            layers(&mut model).activation = activation;
+            same_again(&model);
         }
     }
+}
+
+fn same_again(model: &Model) {
+    let bytes = model.to_bytes().unwrap();
+    assert_eq!(bytes, model.to_bytes().unwrap());
+    assert_eq!(&Model::from_bytes(&bytes).unwrap(), model);
+}
+
+#[test]
+fn residual_round_trip() {
+    for precision in [Precision::Single, Precision::Double] {
+        for activation in [
+            None,
+            Some(Activation::Elu),
+            Some(Activation::Sine),
+            Some(Activation::Tanh),
+            Some(Activation::LeakySoftplus { alpha: 1.0 / 3.0 }),
+        ] {
+            let mut model = residual(precision);
+            let flow = blocks(&mut model);
+            let hidden = flow.blocks.iter_mut().flat_map(|b| &mut b.activations);
+            for (here, activation) in hidden.zip(core::iter::repeat(activation)) {
+                *here = activation.unwrap_or(*here);
+            }
+            flow.lipschitz = 0.1 + 0.2;
+            same_again(&model);
+        }
+    }
+}
+
+/// The header of a relative-gradient flow's file is what it always was, byte for byte.
+#[test]
+fn version_1_stays() {
+    let bytes = model(Precision::Single).to_bytes().unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let expected = concat!(
+        r#"{"version":1,"model":"relative","columns":["eruptions","waiting \"time\""],"#,
+        r#""dequantized":[1],"seed":18446744073709551615,"layers":3,"#,
+        r#""activation":"leaky-softplus","alpha":0.3,"base":"hyperbolic-secant"}"#
+    );
+    assert_eq!(header["__metadata__"]["detfree"], expected);
 }
 
 /// Cut anywhere, a file is refused; so is one with a byte too many.
@@ -76,7 +170,11 @@ fn truncated_files_are_refused() {
 
 /// The header's JSON with a piece replaced by one of another meaning.
 fn edited(from: &str, to: &str) -> ModelError {
-    let bytes = model(Precision::Double).to_bytes().unwrap();
+    edited_of(&model(Precision::Double), from, to)
+}
+
+fn edited_of(model: &Model, from: &str, to: &str) -> ModelError {
+    let bytes = model.to_bytes().unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let (header, body) = bytes[8..].split_at(length);
     let header = std::str::from_utf8(header).unwrap();
@@ -110,7 +208,8 @@ fn foreign_and_contradictory_files_are_refused() {
         "layer.3.weight",
     );
     says(edited("\\\"layers\\\":3", "\\\"layers\\\":0"), "no layers");
-    says(edited("leaky-softplus", "sine"), "not an activation");
+    says(edited("leaky-softplus", "sine"), "not a bijection");
+    says(edited("leaky-softplus", "relu"), "not an activation");
     says(edited("\\\"alpha\\\":0.3", "\\\"alpha\\\":1.5"), "alpha");
     says(edited("hyperbolic-secant", "cauchy"), "not a base density");
     says(
@@ -122,6 +221,31 @@ fn foreign_and_contradictory_files_are_refused() {
         "shape",
     );
     says(edited("\\\"seed\\\":", "\\\"need\\\":"), "seed");
+    let residual = residual(Precision::Double);
+    for (from, to, piece) in [
+        (
+            "\\\"lipschitz\\\":0.9",
+            "\\\"lipschitz\\\":1.0",
+            "Lipschitz",
+        ),
+        (
+            "\\\"lipschitz\\\":0.9",
+            "\\\"lipschitz\\\":0.0",
+            "Lipschitz",
+        ),
+        ("\\\"lipschitz\\\"", "\\\"lips\\\"", "lipschitz"),
+        ("\\\"hidden\\\":[3,", "\\\"hidden\\\":[4,", "shape"),
+        ("\\\"hidden\\\":[3,4]", "\\\"hidden\\\":[3]", "shape"),
+        ("lip-swish", "relu", "not an activation"),
+        ("\\\"beta\\\":", "\\\"beta\\\":-", "sharpness"),
+        (
+            "\\\"model\\\":\\\"residual\\\"",
+            "\\\"model\\\":\\\"relative\\\"",
+            "layers",
+        ),
+    ] {
+        says(edited_of(&residual, from, to), piece);
+    }
     for bytes in [
         &b""[..],
         b"{}",
@@ -141,15 +265,45 @@ fn numbers_that_no_training_gives_are_refused() {
         change(&mut model);
         assert!(matches!(model.to_bytes(), Err(ModelError::Corrupt(_))));
     };
-    refused(|m| m.layers[1].weight[2] = f64::NAN);
-    refused(|m| m.layers[1].bias[0] = f64::INFINITY);
-    refused(|m| m.layers[0].weight.truncate(3));
+    refused(|m| layers(m).layers[1].weight[2] = f64::NAN);
+    refused(|m| layers(m).layers[1].bias[0] = f64::INFINITY);
+    refused(|m| layers(m).layers[0].weight.truncate(3));
     refused(|m| m.standardisation.scale[0] = 0.0);
     refused(|m| m.standardisation.mean[1] = f64::NAN);
     refused(|m| m.standardisation.mean.push(0.0));
-    refused(|m| m.activation = Activation::Tanh);
-    refused(|m| m.layers.clear());
+    refused(|m| layers(m).activation = Activation::Tanh);
+    refused(|m| layers(m).layers.clear());
     refused(|m| m.columns.clear());
+    let refused = |change: fn(&mut ResidualParameters)| {
+        let mut model = residual(Precision::Double);
+        change(blocks(&mut model));
+        assert!(matches!(model.to_bytes(), Err(ModelError::Corrupt(_))));
+    };
+    for lipschitz in [f64::NAN, -0.5, 0.0, 1.0, f64::INFINITY] {
+        let mut model = residual(Precision::Double);
+        blocks(&mut model).lipschitz = lipschitz;
+        assert!(model.to_bytes().is_err(), "{lipschitz}");
+    }
+    refused(|m| m.blocks.clear());
+    refused(|m| m.blocks[1].layers.truncate(1));
+    refused(|m| m.blocks[1].layers[2].bias.truncate(1));
+    refused(|m| m.blocks[1].layers[1].bias.push(0.0));
+    refused(|m| m.blocks[0].layers[1].weight.truncate(11));
+    refused(|m| m.blocks[0].layers[1].weight[5] = f64::NAN);
+    refused(|m| m.blocks[0].layers[1].bias[2] = f64::INFINITY);
+    refused(|m| m.blocks[0].log_scale[1] = f64::NEG_INFINITY);
+    refused(|m| m.blocks[0].shift[1] = f64::NAN);
+    refused(|m| m.blocks[0].log_scale.truncate(1));
+    refused(|m| m.blocks[0].shift.push(0.0));
+    refused(|m| m.blocks[0].activations.truncate(1));
+    refused(|m| m.blocks[1].activations[0] = Activation::LipSwish { beta: 0.0 });
+    // Sound blocks 2-3-4-2 and 2-4-2 are not one flow.
+    refused(|m| {
+        let block = &mut m.blocks[1];
+        block.layers.remove(0);
+        block.layers[0].weight.truncate(8);
+        block.activations.truncate(1);
+    });
     // The same through a file: a NaN in a weight's bytes.
     let mut bytes = model(Precision::Double).to_bytes().unwrap();
     let last = bytes.len() - 8;

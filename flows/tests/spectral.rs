@@ -87,44 +87,68 @@ fn orthogonal_matrices_are_the_worst() {
 }
 
 /// 300 steps of a walk that would leave the limit: the true norm never exceeds it, nor does the
-/// bound, and most steps cost no certificate.
-#[test]
-fn limited_weights_stay_below_the_limit() {
-    let b = Heap::<f32>::new();
-    let (rows, dim, limit) = (12, 20, 0.9);
-    let mut w = batch::<f32>(rows, dim, &vec![0.0; rows * dim]);
+/// bound.
+fn walk<T: Scalar>(rows: usize, dim: usize) {
+    let b = Heap::<T>::new();
+    let limit = 0.9;
+    let mut w = batch::<T>(rows, dim, &vec![0.0; rows * dim]);
     let mut bound = SpectralBound::new(&b, &w).unwrap();
-    let (mut scaled, mut largest) = (0, 0.0_f64);
+    let (mut shrunk, mut largest) = (0, 0.0_f64);
     for step in 0..300 {
         let noise = normals(Key::new(1).fold_in(step), rows, dim);
         for (w, noise) in w.as_mut_slice().iter_mut().zip(noise) {
             // A drift that alone would double the norm ten times.
-            *w = *w * 1.01 + 0.003 * noise as f32;
+            *w = T::from_f64(w.to_f64() * 1.01 + 0.003 * noise);
         }
-        let factor = bound.limit(&b, &mut w, limit).unwrap();
-        scaled += u32::from(factor < 1.0);
+        let before = norm(&w);
+        bound.limit(&b, &mut w, limit).unwrap();
         let norm = norm(&w);
-        assert!(bound.get() >= norm && bound.get() <= limit);
+        shrunk += u32::from(norm < 0.9999 * before);
+        assert!(bound.get() >= norm && bound.get() <= limit, "{rows}×{dim}");
         largest = largest.max(norm);
     }
-    assert!(scaled > 10, "{scaled}: the limit was not reached");
+    assert!(shrunk > 10, "{shrunk}: the limit was not reached");
     // The certificate does not keep the weight far below the limit either.
-    assert!(largest > 0.95 * limit, "{largest}");
+    assert!(largest > 0.99 * limit, "{largest}");
 }
 
-/// A weight that moves without [`SpectralBound::follow`] knowing would be caught here.
 #[test]
-fn changes_add_their_frobenius_norm() {
+fn limited_weights_stay_below_the_limit() {
+    walk::<f32>(12, 20);
+    walk::<f32>(20, 12);
+    walk::<f64>(15, 15);
+}
+
+/// Without a certificate a weight still ends up near its limit, and its bound says that it is lost.
+#[test]
+fn restrained_weights_stay_near_the_limit() {
     let b = Heap::<f64>::new();
-    let mut w = batch::<f64>(2, 2, &[1.0, 0.0, 0.0, 0.5]);
+    let mut w = batch::<f64>(7, 5, &normals(Key::new(2), 7, 5));
     let mut bound = SpectralBound::new(&b, &w).unwrap();
-    let start = bound.get();
-    w.as_mut_slice().copy_from_slice(&[1.3, 0.0, 0.4, 0.5]);
-    bound.follow(&b, &w).unwrap();
-    assert!((bound.get() - start - 0.5).abs() < 1e-12);
-    assert!(bound.get() >= norm(&w));
-    bound.certify(&b, &w).unwrap();
-    assert!(bound.get() >= norm(&w) && bound.get() < 1.02 * norm(&w));
+    for _ in 0..40 {
+        bound.restrain(&b, &mut w, 0.5).unwrap();
+    }
+    assert_eq!(bound.get(), f64::INFINITY);
+    let norm = norm(&w);
+    assert!(norm > 0.49 && norm < 0.501, "{norm}");
+}
+
+/// The certificate alone: a norm barely below the limit is left as it is, bit for bit; one barely above
+/// it is not.
+#[test]
+fn certificates_are_sharp() {
+    let b = Heap::<f64>::new();
+    let w = batch::<f64>(30, 20, &normals(Key::new(3), 30, 20));
+    let limit = norm(&w);
+    for (factor, kept) in [(1.0 - 1e-9, true), (1.0 + 1e-9, false)] {
+        let scaled: Plain = w.as_slice().iter().map(|x| x * factor).collect();
+        let mut scaled = batch::<f64>(30, 20, &scaled);
+        let before = scaled.clone();
+        let mut bound = SpectralBound::new(&b, &scaled).unwrap();
+        bound.limit(&b, &mut scaled, limit * (1.0 + 1e-11)).unwrap();
+        assert_eq!(scaled.as_slice() == before.as_slice(), kept, "{factor}");
+        assert!(norm(&scaled) <= bound.get());
+    }
 }
 
 #[test]

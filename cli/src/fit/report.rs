@@ -4,16 +4,18 @@ use std::f64::consts::LN_2;
 use std::io::Write;
 use std::path::Path;
 
+use detfree::flows::FlowParameters;
 use serde::Serialize;
 
 use crate::args::Fit;
 use crate::data::Parts;
+use crate::density::Likelihoods;
 use crate::failure::Failure;
 use crate::fit::train::Trained;
 
 /// Log-likelihoods per row, in nats in the data's own units.
 pub(crate) struct Comparison {
-    pub(crate) held_out: Vec<f64>,
+    pub(crate) held_out: Likelihoods,
     /// Of every row of the data file.
     pub(crate) all: Vec<f64>,
     /// Of the held-out rows; `None` where no Gaussian fits the training rows.
@@ -26,6 +28,10 @@ pub(crate) struct Comparison {
 pub(crate) struct Report {
     held_out_log_likelihood: f64,
     standard_error: Option<f64>,
+    /// Of the mean above as an estimate of the held-out rows' own, where their log-determinants are
+    /// estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate_standard_error: Option<f64>,
     gaussian_log_likelihood: Option<f64>,
     all_rows_log_likelihood: f64,
     /// Of the held-out rows in logit space, where a logit was taken.
@@ -38,7 +44,10 @@ pub(crate) struct Report {
     rows_validation: usize,
     rows_held_out: usize,
     dim: usize,
-    layers: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<usize>,
     epochs: u32,
     best_epoch: u32,
     seconds: f64,
@@ -61,22 +70,28 @@ impl Report {
         model_path: &Path,
     ) -> Self {
         let display = |path: &Path| path.display().to_string();
+        let held_out = &comparison.held_out.values;
+        let estimate = comparison.held_out.mean_standard_error();
+        let (layers, blocks) = match &trained.model.flow {
+            FlowParameters::Relative(flow) => (Some(flow.layers.len()), None),
+            FlowParameters::Residual(flow) => (None, Some(flow.blocks.len())),
+        };
         Self {
-            held_out_log_likelihood: mean(&comparison.held_out),
-            standard_error: standard_error(&comparison.held_out),
+            held_out_log_likelihood: mean(held_out),
+            standard_error: standard_error(held_out),
+            estimate_standard_error: (estimate > 0.0).then_some(estimate),
             gaussian_log_likelihood: comparison.gaussian.as_deref().map(mean),
             all_rows_log_likelihood: mean(&comparison.all),
-            logit_log_likelihood: comparison
-                .logit_jacobian
-                .map(|log| mean(&comparison.held_out) - log),
+            logit_log_likelihood: comparison.logit_jacobian.map(|log| mean(held_out) - log),
             bits_per_dimension: comparison
                 .logit_jacobian
-                .map(|_| -mean(&comparison.held_out) / (LN_2 * parts.data.dim() as f64)),
+                .map(|_| -mean(held_out) / (LN_2 * parts.data.dim() as f64)),
             rows_train: parts.train.len(),
             rows_validation: parts.validation.len(),
             rows_held_out: parts.held_out.len(),
             dim: parts.data.dim(),
-            layers: trained.model.layers.len(),
+            layers,
+            blocks,
             epochs: trained.epochs,
             best_epoch: trained.best_epoch,
             seconds: trained.time.as_secs_f64(),
@@ -100,7 +115,11 @@ impl Report {
             0 => String::new(),
             n => format!(", {n} dequantised"),
         };
-        let (dim, layers, best) = (self.dim, self.layers, self.best_epoch);
+        let (dim, best) = (self.dim, self.best_epoch);
+        let depth = match (self.layers, self.blocks) {
+            (Some(layers), _) => format!("{layers} layers"),
+            (None, blocks) => format!("{} blocks", blocks.unwrap_or_default()),
+        };
         writeln!(
             out,
             "data       {}: {dim} columns{dequantized}",
@@ -113,7 +132,7 @@ impl Report {
         )?;
         writeln!(
             out,
-            "training   {layers} layers, {} epochs in {:.1} s, stopped by {}; best epoch {best}",
+            "training   {depth}, {} epochs in {:.1} s, stopped by {}; best epoch {best}",
             self.epochs, self.seconds, self.stopped_by
         )?;
         writeln!(out)?;
@@ -126,6 +145,12 @@ impl Report {
             "  model    {:>10.3}{error}",
             self.held_out_log_likelihood
         )?;
+        if let Some(estimate) = self.estimate_standard_error {
+            writeln!(
+                out,
+                "                        of these ± {estimate:.1e} from estimated log-determinants"
+            )?;
+        }
         match self.gaussian_log_likelihood {
             Some(gaussian) => writeln!(
                 out,

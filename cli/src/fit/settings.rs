@@ -4,9 +4,11 @@ use std::num::NonZeroU32;
 
 use detfree::flows::Schedule;
 use detfree::flows::relative::Optimiser;
+use detfree::flows::residual::EstimatorChoice;
 use detfree::{Activation, BaseDensity, Side};
 
-use crate::args::{Fit, Preset};
+use crate::args::{Fit, ModelKind, Preset};
+use crate::failure::Failure;
 
 /// Training ends after this many epochs without improvement, and this many steps: a small table's
 /// epochs are a few steps each.
@@ -17,13 +19,10 @@ const EPOCHS: u32 = 5_000;
 const BATCH: u32 = 50;
 
 /// Everything that training asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) layers: usize,
-    pub(crate) activation: Activation,
+    pub(crate) flow: FlowSettings,
     pub(crate) base: BaseDensity,
-    pub(crate) optimiser: Optimiser,
-    pub(crate) side: Side,
     pub(crate) learning_rate: f64,
     pub(crate) schedule: Schedule,
     pub(crate) batch: u32,
@@ -31,10 +30,34 @@ pub(crate) struct Settings {
     pub(crate) patience: u32,
 }
 
+#[derive(Clone, Debug)]
+pub(crate) enum FlowSettings {
+    Relative(RelativeSettings),
+    Residual(ResidualSettings),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RelativeSettings {
+    pub(crate) layers: usize,
+    pub(crate) activation: Activation,
+    pub(crate) optimiser: Optimiser,
+    pub(crate) side: Side,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ResidualSettings {
+    pub(crate) blocks: usize,
+    pub(crate) hidden: Vec<usize>,
+    pub(crate) activation: Activation,
+    pub(crate) lipschitz: f64,
+    pub(crate) estimator: EstimatorChoice,
+    pub(crate) clip: Option<f64>,
+    pub(crate) ema: Option<f64>,
+    pub(crate) warm_up: u64,
+}
+
 /// What a preset sets, of what depends on the data otherwise.
 struct Defaults {
-    layers: usize,
-    activation: Activation,
     learning_rate: f64,
     schedule: Schedule,
     batch: u32,
@@ -44,17 +67,28 @@ struct Defaults {
 
 impl Settings {
     /// For a table of `dim` columns, with `rows` of them to train on.
-    pub(crate) fn new(options: &Fit, dim: usize, rows: usize) -> Self {
-        let defaults = Defaults::of(options.preset, dim, rows);
+    ///
+    /// # Errors
+    ///
+    /// An option of the other kind of model.
+    pub(crate) fn new(options: &Fit, dim: usize, rows: usize) -> Result<Self, Failure> {
+        refuse_foreign(options)?;
+        let (flow, defaults) = match options.model {
+            ModelKind::Relative => (
+                FlowSettings::Relative(RelativeSettings::new(options, dim, rows)?),
+                Defaults::relative(options.preset, dim),
+            ),
+            ModelKind::Residual => (
+                FlowSettings::Residual(ResidualSettings::new(options, dim)?),
+                Defaults::residual(dim, rows),
+            ),
+        };
         let batch = options.batch.map_or(defaults.batch, NonZeroU32::get);
         let steps = (rows as u32 / batch).max(1);
         let patient = PATIENT_EPOCHS.max(PATIENT_STEPS.div_ceil(steps));
-        Self {
-            layers: options.layers.map_or(defaults.layers, |l| l as usize),
-            activation: options.activation.unwrap_or(defaults.activation),
+        Ok(Self {
+            flow,
             base: options.base.into(),
-            optimiser: options.optimiser,
-            side: options.gradient.into(),
             learning_rate: options.lr.unwrap_or(defaults.learning_rate),
             schedule: options.schedule.map_or(defaults.schedule, Into::into),
             batch,
@@ -64,17 +98,14 @@ impl Settings {
                 .map(NonZeroU32::get)
                 .or(defaults.patience)
                 .unwrap_or(patient),
-        }
+        })
     }
 }
 
 impl Defaults {
-    fn of(preset: Option<Preset>, dim: usize, rows: usize) -> Self {
-        let activation = Activation::LeakySoftplus { alpha: 0.3 };
+    fn relative(preset: Option<Preset>, dim: usize) -> Self {
         match preset {
             None => Self {
-                layers: depth(dim, rows),
-                activation,
                 // A step changes a product of D terms: wide layers want smaller steps.
                 learning_rate: (0.64 / dim as f64).min(0.01),
                 schedule: Schedule::Plateau,
@@ -83,8 +114,6 @@ impl Defaults {
                 patience: None,
             },
             Some(Preset::RgToy) => Self {
-                layers: 100,
-                activation,
                 learning_rate: 1e-2,
                 schedule: Schedule::Cosine,
                 batch: 100,
@@ -92,8 +121,6 @@ impl Defaults {
                 patience: Some(400),
             },
             Some(Preset::RgMnist) => Self {
-                layers: 2,
-                activation,
                 learning_rate: 3e-4,
                 schedule: Schedule::Cosine,
                 batch: 100,
@@ -101,6 +128,113 @@ impl Defaults {
                 patience: Some(60),
             },
         }
+    }
+
+    fn residual(dim: usize, rows: usize) -> Self {
+        // The density of few columns has fine detail, and wants gradients of many rows; an epoch of
+        // a small table is a few steps all the same.
+        let batch = if few(dim) { 500 } else { 64 };
+        Self {
+            learning_rate: 1e-3,
+            schedule: Schedule::Plateau,
+            batch: batch.min((rows / 4) as u32).max(1),
+            epochs: EPOCHS,
+            patience: None,
+        }
+    }
+}
+
+impl RelativeSettings {
+    fn new(options: &Fit, dim: usize, rows: usize) -> Result<Self, Failure> {
+        let sigma = Activation::LeakySoftplus { alpha: 0.3 };
+        let activation = options.activation.unwrap_or(sigma);
+        if !activation.is_bijection() {
+            return Err(Failure::Option(format!(
+                "--activation {} maps no line onto itself, so a layer of a relative flow cannot be \
+                 inverted: expected leaky-softplus, tanh-linear or identity (or --model residual)",
+                activation.name()
+            )));
+        }
+        let layers = match options.preset {
+            None => depth(dim, rows),
+            Some(Preset::RgToy) => 100,
+            Some(Preset::RgMnist) => 2,
+        };
+        Ok(Self {
+            layers: options.layers.map_or(layers, |l| l as usize),
+            activation,
+            optimiser: options.optimiser.unwrap_or(Optimiser::Adam),
+            side: options.gradient.map_or(Side::Plain, Into::into),
+        })
+    }
+}
+
+impl ResidualSettings {
+    fn new(options: &Fit, dim: usize) -> Result<Self, Failure> {
+        let activation = options.activation;
+        let activation = activation.unwrap_or(Activation::LipSwish { beta: 1.0 });
+        if matches!(
+            activation,
+            Activation::Identity | Activation::TanhLinear { .. }
+        ) {
+            return Err(Failure::Option(format!(
+                "--activation {} is for relative flows: expected lip-swish, elu, sine, tanh or \
+                 leaky-softplus",
+                activation.name()
+            )));
+        }
+        let asked = &options.residual;
+        let width = (2 * dim).clamp(64, 256);
+        let hidden = asked.hidden.as_ref().map(|widths| widths.0.clone());
+        Ok(Self {
+            blocks: asked
+                .blocks
+                .map_or(if few(dim) { 8 } else { 6 }, |n| n as usize),
+            hidden: hidden.unwrap_or_else(|| vec![width; 2]),
+            activation,
+            lipschitz: asked.lipschitz.unwrap_or(0.9),
+            estimator: asked.estimator.unwrap_or(EstimatorChoice::Auto),
+            clip: asked.clip,
+            ema: asked.ema,
+            warm_up: asked.warmup.map_or(0, |steps| u64::from(steps.get())),
+        })
+    }
+}
+
+/// Columns whose density a picture could show.
+const fn few(dim: usize) -> bool {
+    dim <= 8
+}
+
+/// Refuses options that the kind of model would ignore.
+fn refuse_foreign(options: &Fit) -> Result<(), Failure> {
+    let residual = &options.residual;
+    let of_residual = [
+        ("--blocks", residual.blocks.is_some()),
+        ("--hidden", residual.hidden.is_some()),
+        ("--lipschitz", residual.lipschitz.is_some()),
+        ("--clip", residual.clip.is_some()),
+        ("--ema", residual.ema.is_some()),
+        ("--warmup", residual.warmup.is_some()),
+        ("--estimator", residual.estimator.is_some()),
+        ("--explain", residual.explain),
+    ];
+    let other = options.optimiser.is_some_and(|o| o != Optimiser::Adam);
+    let of_relative = [
+        ("--preset", options.preset.is_some()),
+        ("--layers", options.layers.is_some()),
+        ("--gradient", options.gradient.is_some()),
+        ("--optimiser (but adam)", other),
+    ];
+    let (here, elsewhere, given) = match options.model {
+        ModelKind::Relative => ("relative", "residual", &of_residual[..]),
+        ModelKind::Residual => ("residual", "relative", &of_relative[..]),
+    };
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Failure::Option(format!(
+            "{option} is for --model {elsewhere}, and this is --model {here}"
+        ))),
+        None => Ok(()),
     }
 }
 

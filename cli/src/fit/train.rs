@@ -1,21 +1,31 @@
 //! From a split table to a trained model.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use detfree::flows::relative::RelativeFlow;
-use detfree::flows::{
-    Event, FitOptions, Model, Precision, Squash, Standardisation, Stop, TrainingRows, fit,
+use detfree::flows::relative::{RelativeFlow, RelativeTrainer};
+use detfree::flows::residual::{
+    ResidualFlow, ResidualOptions, ResidualTrainer, ResidualTraining, Sweep,
 };
-use detfree::{Allocate, FlowBackend, Key, Scalar};
+use detfree::flows::{
+    FitOptions, FlowParameters, Model, Precision, RelativeParameters, Squash, Standardisation,
+    Stop, TrainingRows,
+};
+use detfree::{Activation, Allocate, FlowBackend, Key, Scalar};
 
-use crate::args::{self, Fit, ModelKind};
+use crate::args::{self, Fit};
 use crate::data::{Noise, Parts};
 use crate::failure::Failure;
-use crate::fit::settings::Settings;
+use crate::fit::checkpoint::Checkpoint;
+use crate::fit::course::Course;
+use crate::fit::settings::{FlowSettings, RelativeSettings, ResidualSettings, Settings};
 use crate::progress::Progress;
+
+/// What the key of training is for.
+const WEIGHTS: u64 = 0;
+const SHUFFLES: u64 = 1;
+const ESTIMATES: u64 = 2;
 
 /// A model, and how it came about.
 pub(crate) struct Trained {
@@ -29,12 +39,14 @@ pub(crate) struct Trained {
 pub(crate) fn train<B>(
     b: &B,
     options: &Fit,
+    settings: Settings,
     parts: &Parts,
     noise: &Noise,
+    checkpoint: Option<Checkpoint>,
     key: Key,
 ) -> Result<Trained, Failure>
 where
-    B: FlowBackend + Allocate,
+    B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
     let started = Instant::now();
@@ -66,8 +78,6 @@ where
         ));
     };
     drop(noisy);
-    let ModelKind::Relative = options.model;
-    let settings = Settings::new(options, dim, parts.train.len());
     let mut model = Model {
         columns: parts.data.names().to_vec(),
         dequantized: noise.columns().to_vec(),
@@ -78,65 +88,64 @@ where
         },
         squash,
         standardisation,
-        activation: settings.activation,
         base: settings.base,
-        layers: Vec::new(),
+        // Until training ends.
+        flow: FlowParameters::Relative(RelativeParameters {
+            activation: Activation::Identity,
+            layers: Vec::new(),
+        }),
     };
     let training = training_rows(&model, noise, &rows_of(&parts.train, false));
     let unseen = rows_of(&parts.validation, true);
     let validation = model.inputs(&unseen);
-    let mut flow = RelativeFlow::random(
-        b,
-        dim,
-        settings.layers,
-        model.activation,
-        model.base,
-        key.fold_in(0),
-    )
-    .map_err(detfree::Error::Device)?;
-
-    let interrupted = interrupt_flag();
-    let over_budget = || {
-        options
-            .budget
-            .is_some_and(|budget| started.elapsed() >= budget)
-    };
     let jacobians = unseen.chunks_exact(dim).map(|row| model.log_jacobian(row));
-    let log_jacobian = jacobians.sum::<f64>() / parts.validation.len() as f64;
-    let mut progress = Progress::new(settings.epochs, options.json);
-    let fit_options = FitOptions {
-        epochs: settings.epochs,
-        batch: settings.batch as usize,
-        learning_rate: settings.learning_rate,
-        schedule: settings.schedule,
-        patience: settings.patience,
-        optimiser: settings.optimiser,
-        side: settings.side,
-        key: key.fold_in(1),
-    };
-    let result = fit(
-        b,
-        &mut flow,
-        &training,
-        &validation,
-        &fit_options,
-        |event| {
-            if let Event::Epoch(report) = &event {
-                progress.epoch(report, log_jacobian);
-            }
-            if interrupted.load(Ordering::Relaxed) || over_budget() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+    let mut course = Course {
+        training: &training,
+        validation: &validation,
+        options: FitOptions {
+            epochs: settings.epochs,
+            batch: settings.batch as usize,
+            learning_rate: settings.learning_rate,
+            schedule: settings.schedule,
+            patience: settings.patience,
+            key: key.fold_in(SHUFFLES),
         },
-    );
-    progress.finish();
-    let result = result?;
+        log_jacobian: jacobians.sum::<f64>() / parts.validation.len() as f64,
+        // A time beyond what clocks count is no limit.
+        deadline: options
+            .budget
+            .and_then(|budget| started.checked_add(budget)),
+        interrupted: interrupt_flag(),
+        progress: Progress::new(settings.epochs, options.json),
+        checkpoint,
+    };
+    let result = match settings.flow {
+        FlowSettings::Relative(flow) => {
+            let mut trainer = relative(b, &flow, &model, &course, key)?;
+            let result = course.run(b, &mut trainer)?;
+            model.flow = FlowParameters::Relative(RelativeParameters {
+                activation: flow.activation,
+                layers: trainer
+                    .flow()
+                    .to_layers(b)
+                    .map_err(detfree::Error::Device)?,
+            });
+            result
+        }
+        FlowSettings::Residual(flow) => {
+            let mut trainer = residual(b, &flow, &model, &course, super::threads(options), key)?;
+            if options.residual.explain {
+                eprintln!("{}", trainer.explain(b));
+            }
+            let result = course.run(b, &mut trainer)?;
+            let parameters = trainer.flow().to_parameters(b);
+            model.flow = FlowParameters::Residual(parameters.map_err(detfree::Error::Device)?);
+            result
+        }
+    };
     if result.best == f64::NEG_INFINITY {
         return Err(Failure::Diverged);
     }
-    model.layers = flow.to_layers(b).map_err(detfree::Error::Device)?;
     Ok(Trained {
         model,
         epochs: result.epochs,
@@ -145,11 +154,77 @@ where
             Stop::Epochs => "epochs",
             Stop::Patience => "patience",
             Stop::Diverged => "divergence",
-            Stop::Observer if interrupted.load(Ordering::Relaxed) => "interrupt",
+            Stop::Observer if course.interrupted.load(Ordering::Relaxed) => "interrupt",
             Stop::Observer => "budget",
         },
         time: started.elapsed(),
     })
+}
+
+fn relative<B>(
+    b: &B,
+    settings: &RelativeSettings,
+    model: &Model,
+    course: &Course<'_, B::Scalar>,
+    key: Key,
+) -> Result<RelativeTrainer<B>, Failure>
+where
+    B: FlowBackend + Allocate,
+    B::Error: std::fmt::Display,
+{
+    let &RelativeSettings {
+        layers,
+        activation,
+        optimiser,
+        side,
+    } = settings;
+    let key = key.fold_in(WEIGHTS);
+    let flow = RelativeFlow::random(b, model.dim(), layers, activation, model.base, key)
+        .map_err(detfree::Error::Device)?;
+    Ok(RelativeTrainer::new(
+        b,
+        flow,
+        course.batch_shape(),
+        optimiser,
+        side,
+    )?)
+}
+
+fn residual<B>(
+    b: &B,
+    settings: &ResidualSettings,
+    model: &Model,
+    course: &Course<'_, B::Scalar>,
+    shards: usize,
+    key: Key,
+) -> Result<ResidualTrainer<B>, Failure>
+where
+    B: FlowBackend + Allocate + Sync,
+    B::Error: std::fmt::Display,
+{
+    let options = ResidualOptions {
+        blocks: settings.blocks,
+        hidden: settings.hidden.clone(),
+        activation: settings.activation,
+        lipschitz: settings.lipschitz,
+        base: model.base,
+    };
+    let flow = ResidualFlow::random(b, model.dim(), &options, key.fold_in(WEIGHTS))?;
+    let training = ResidualTraining {
+        estimator: settings.estimator,
+        sweep: Sweep::Reverse,
+        clip: settings.clip,
+        average: settings.ema,
+        warm_up: settings.warm_up,
+        shards,
+        key: key.fold_in(ESTIMATES),
+    };
+    Ok(ResidualTrainer::new(
+        b,
+        flow,
+        course.batch_shape(),
+        training,
+    )?)
 }
 
 /// Rows as training takes them: standardised with the noise, or before the noise where a logit

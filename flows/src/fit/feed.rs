@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use detfree_core::{Key, Scalar};
+use detfree_core::{Key, Scalar, Shape};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -20,22 +20,36 @@ pub struct TrainingRows<T> {
     pub squash: Option<(Squash, Standardisation)>,
 }
 
+impl<T> TrainingRows<T> {
+    /// The shape of minibatches of `batch` rows: of all where there are fewer.
+    #[must_use]
+    pub fn batch_shape(&self, batch: usize) -> Shape {
+        Shape::new(batch.clamp(1, self.count().max(1)), self.noise.len())
+    }
+
+    fn count(&self) -> usize {
+        self.values.len() / self.noise.len().max(1)
+    }
+}
+
 /// Shuffled minibatches with fresh noise.
 pub(super) struct Feed<'a, T> {
     training: &'a TrainingRows<T>,
     order: Vec<usize>,
-    /// Rows of `order` handed out.
+    shuffles: u32,
+    /// Rows of `order` handed out since the last one.
     used: usize,
     batch: Vec<T>,
     rng: Xoshiro256PlusPlus,
 }
 
 impl<'a, T: Scalar> Feed<'a, T> {
-    pub(super) fn new(training: &'a TrainingRows<T>, rows: usize, key: Key) -> Self {
-        let dim = training.noise.len();
+    pub(super) fn new(training: &'a TrainingRows<T>, batch: usize, key: Key) -> Self {
+        let Shape { rows, dim } = training.batch_shape(batch);
         Self {
             training,
-            order: (0..training.values.len() / dim.max(1)).collect(),
+            order: (0..training.count()).collect(),
+            shuffles: 0,
             used: 0,
             batch: alloc::vec![T::default(); rows * dim],
             rng: Xoshiro256PlusPlus::seed_from_u64(key.bits()),
@@ -49,11 +63,40 @@ impl<'a, T: Scalar> Feed<'a, T> {
             self.order.swap(last, (product >> 64) as usize);
         }
         self.used = 0;
+        self.shuffles += 1;
+    }
+
+    pub(super) const fn shuffles(&self) -> u32 {
+        self.shuffles
+    }
+
+    /// Rows handed out since the last shuffle.
+    pub(super) const fn used(&self) -> usize {
+        self.used
+    }
+
+    fn batch_rows(&self) -> usize {
+        self.batch.len() / self.training.noise.len().max(1)
+    }
+
+    /// Batches of an epoch.
+    pub(super) fn batches(&self) -> usize {
+        self.order.len() / self.batch_rows().max(1)
+    }
+
+    /// From the beginning to `used` rows behind so many shuffles, drawing every random number on the
+    /// way; `false` where there is no such place.
+    pub(super) fn replay(&mut self, shuffles: u32, used: usize) -> bool {
+        while self.shuffles < shuffles {
+            self.shuffle();
+            while (self.shuffles < shuffles || self.used < used) && self.next_batch().is_some() {}
+        }
+        self.shuffles == shuffles && self.used == used
     }
 
     pub(super) fn next_batch(&mut self) -> Option<&[T]> {
         let dim = self.training.noise.len().max(1);
-        let rows = self.batch.len() / dim;
+        let rows = self.batch_rows();
         let chosen = self.order.get(self.used..self.used + rows)?;
         self.used += rows;
         for (to_row, &row) in self.batch.chunks_exact_mut(dim).zip(chosen) {

@@ -1,25 +1,29 @@
 //! Maximum-likelihood training with early stopping.
 
+mod checkpoint;
 mod feed;
 mod rate;
+mod snapshot;
+mod trainer;
+mod training;
 
 use core::ops::ControlFlow;
 
-use crate::relative::{
-    Drift, Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, StepReport,
-};
-use detfree_core::{Allocate, Error, FlowBackend, Key, Shape, Side};
-use feed::Feed;
+use detfree_core::{Backend, Error, Key};
+
+pub use checkpoint::CheckpointError;
 pub use feed::TrainingRows;
-use rate::Rate;
 pub use rate::Schedule;
+pub use trainer::{Drift, State, StepReport, Trainer, Validation};
+pub use training::{Progress, Training};
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitOptions {
     /// The most epochs.
     pub epochs: u32,
-    /// Rows of a minibatch; a remainder waits for the next epoch's shuffle.
+    /// Rows of a minibatch, all where there are fewer; a remainder waits for the next epoch's
+    /// shuffle.
     pub batch: usize,
     /// The initial learning rate μ.
     pub learning_rate: f64,
@@ -27,10 +31,6 @@ pub struct FitOptions {
     pub schedule: Schedule,
     /// Epochs without improvement after which training stops.
     pub patience: u32,
-    /// What makes steps of gradients.
-    pub optimiser: Optimiser,
-    /// Which group's relative gradient is followed.
-    pub side: Side,
     /// The stream of shuffles and noise.
     pub key: Key,
 }
@@ -42,6 +42,8 @@ pub struct EpochReport {
     pub epoch: u32,
     /// Mean over the validation rows.
     pub validation: f64,
+    /// The standard error of that mean as an estimate of theirs; 0 where log-determinants are exact.
+    pub standard_error: f64,
     /// The best so far.
     pub best: f64,
     /// The learning rate of the epoch's last step.
@@ -97,178 +99,54 @@ pub struct FitReport {
     pub stop: Stop,
 }
 
-/// Trains `flow` on `training` and leaves the weights that were best on `validation` (row-major,
-/// standardised) in it.
+/// Trains on `training`, and keeps the weights that were best on `validation` (row-major,
+/// standardised).
 ///
 /// The observer may end training after any step; the weights kept are still the best ones.
+/// [`Training`] is the same with the caller in control, and with checkpoints.
 ///
 /// ```
 /// use core::ops::ControlFlow;
 /// use detfree_core::{reference::Heap, Activation, BaseDensity, Key, Side};
-/// use detfree_flows::relative::{Optimiser, RelativeFlow};
+/// use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer};
 /// use detfree_flows::{FitOptions, Schedule, TrainingRows, fit};
 /// let b = Heap::<f64>::new();
 /// let rows: Vec<f64> = (0..400).map(|r| Key::new(7).normal(r, 0).powi(3)).collect();
 /// let (train, validation) = rows.split_at(300);
-/// let sigma = Activation::LeakySoftplus { alpha: 0.3 };
-/// let mut flow = RelativeFlow::random(&b, 1, 4, sigma, BaseDensity::Normal, Key::new(1)).unwrap();
 /// let training = TrainingRows { values: train.to_vec(), noise: vec![0.0], squash: None };
+/// let sigma = Activation::LeakySoftplus { alpha: 0.3 };
+/// let flow = RelativeFlow::random(&b, 1, 4, sigma, BaseDensity::Normal, Key::new(1)).unwrap();
+/// let shape = training.batch_shape(50);
+/// let mut trainer = RelativeTrainer::new(&b, flow, shape, Optimiser::Adam, Side::Plain).unwrap();
 /// let options = FitOptions {
 ///     epochs: 20,
 ///     batch: 50,
 ///     learning_rate: 0.01,
 ///     schedule: Schedule::Plateau,
 ///     patience: 10,
-///     optimiser: Optimiser::Adam,
-///     side: Side::Plain,
 ///     key: Key::new(2),
 /// };
 /// let keep_on = |_| ControlFlow::Continue(());
-/// let report = fit(&b, &mut flow, &training, validation, &options, keep_on).unwrap();
+/// let report = fit(&b, &mut trainer, &training, validation, &options, keep_on).unwrap();
 /// assert!(report.best > -10.0 && report.best_epoch <= report.epochs);
+/// let _best = trainer.flow();
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] where rows do not fit the flow; the device's.
-pub fn fit<B: FlowBackend + Allocate>(
+/// [`Error::Shape`] where rows do not fit the trainer; the device's.
+pub fn fit<B: Backend, T: Trainer<B>>(
     b: &B,
-    flow: &mut RelativeFlow<B>,
+    trainer: &mut T,
     training: &TrainingRows<B::Scalar>,
     validation: &[B::Scalar],
     options: &FitOptions,
     mut observe: impl FnMut(Event) -> ControlFlow<()>,
 ) -> Result<FitReport, Error<B::Error>> {
-    let dim = training.noise.len();
-    let rows = training.values.len() / dim.max(1);
-    let shape = Shape::new(options.batch.clamp(1, rows.max(1)), dim);
-    let mut tape = FlowTape::new(b, flow, shape)?;
-    let mut state = OptimiserState::new(b, flow, shape, options.optimiser, options.side)?;
-    let mut evaluator = Evaluator::new(b, flow, dim)?;
-    let mut best = Best::new(b, flow)?;
-    let mut feed = Feed::new(training, shape.rows, options.key);
-    let mut rate = Rate::new(options, rows / shape.rows);
-    let mut stop = Stop::Epochs;
-    let mut epochs = 0;
-
-    'training: while epochs < options.epochs {
-        feed.shuffle();
-        let mut followed = Followed::default();
-        while let Some(batch) = feed.next_batch() {
-            let diverged = match state.step(b, flow, &mut tape, batch, rate.next()) {
-                Ok(report) => {
-                    followed.add(&report);
-                    !report.log_density.is_finite()
-                }
-                Err(Error::Singular) => true,
-                Err(error) => return Err(error),
-            };
-            if diverged {
-                stop = Stop::Diverged;
-                break 'training;
-            }
-            if observe(Event::Step).is_break() {
-                stop = Stop::Observer;
-                break 'training;
-            }
-        }
-        epochs += 1;
-        let figures = evaluator.mean(b, flow, validation);
-        let (validation, drift) = match figures.and_then(|mean| Ok((mean, state.refresh(b, flow)?)))
-        {
-            Ok((mean, drift)) if mean.is_finite() => (mean, drift),
-            Ok(_) | Err(Error::Singular) => {
-                stop = Stop::Diverged;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
-        best.offer(b, flow, epochs, validation)?;
-        let report = EpochReport {
-            epoch: epochs,
-            validation,
-            best: best.figure,
-            learning_rate: rate.last,
-            tracked: drift.map(|drift| followed.report(drift)),
-        };
+    let mut training = Training::new(trainer, training, validation, options);
+    while let Progress::Epoch(report) = training.epoch(b, || observe(Event::Step))? {
         if observe(Event::Epoch(report)).is_break() {
-            stop = Stop::Observer;
             break;
         }
-        let idle = epochs - best.epoch;
-        if idle >= options.patience {
-            stop = Stop::Patience;
-            break;
-        }
-        rate.after_epoch(idle);
     }
-    if stop == Stop::Observer
-        && best.epoch == 0
-        && let Ok(mean) = evaluator.mean(b, flow, validation)
-        && mean.is_finite()
-    {
-        best.offer(b, flow, 0, mean)?;
-    }
-    flow.copy_from(b, &best.flow)?;
-    Ok(FitReport {
-        epochs,
-        best_epoch: best.epoch,
-        best: best.figure,
-        stop,
-    })
-}
-
-/// What the steps of an epoch report, summed.
-#[derive(Default)]
-struct Followed {
-    log_likelihood: f64,
-    steps: f64,
-    shrinks: u32,
-}
-
-impl Followed {
-    fn add(&mut self, report: &StepReport) {
-        self.log_likelihood += report.log_likelihood.unwrap_or_default();
-        self.steps += 1.0;
-        self.shrinks += report.shrinks;
-    }
-
-    fn report(&self, drift: Drift) -> Tracked {
-        Tracked {
-            log_likelihood: self.log_likelihood / self.steps,
-            shrinks: self.shrinks,
-            drift,
-        }
-    }
-}
-
-/// The best weights so far.
-struct Best<B: FlowBackend> {
-    flow: RelativeFlow<B>,
-    figure: f64,
-    epoch: u32,
-}
-
-impl<B: FlowBackend + Allocate> Best<B> {
-    fn new(b: &B, flow: &RelativeFlow<B>) -> Result<Self, B::Error> {
-        Ok(Self {
-            flow: flow.duplicate(b)?,
-            figure: f64::NEG_INFINITY,
-            epoch: 0,
-        })
-    }
-
-    fn offer(
-        &mut self,
-        b: &B,
-        flow: &RelativeFlow<B>,
-        epoch: u32,
-        figure: f64,
-    ) -> Result<(), B::Error> {
-        if figure > self.figure {
-            self.flow.copy_from(b, flow)?;
-            self.figure = figure;
-            self.epoch = epoch;
-        }
-        Ok(())
-    }
+    training.finish(b)
 }

@@ -17,20 +17,20 @@ pub enum Schedule {
 }
 
 /// The learning rate from step to step.
-pub(super) struct Rate<'a> {
-    options: &'a FitOptions,
+pub(super) struct Rate {
+    options: FitOptions,
     /// Of all epochs.
     steps: f64,
-    taken: f64,
+    pub(super) taken: f64,
     /// 2⁻ⁿ after n halvings.
-    factor: f64,
+    pub(super) factor: f64,
     pub(super) last: f64,
 }
 
-impl<'a> Rate<'a> {
-    pub(super) fn new(options: &'a FitOptions, steps_per_epoch: usize) -> Self {
+impl Rate {
+    pub(super) fn new(options: &FitOptions, steps_per_epoch: usize) -> Self {
         Self {
-            options,
+            options: *options,
             steps: f64::from(options.epochs) * steps_per_epoch as f64,
             taken: 0.0,
             factor: 1.0,

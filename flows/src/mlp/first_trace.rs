@@ -190,6 +190,10 @@ impl<B: DenseBackend> BilinearGradient<B> for TracedMlp<'_, '_, B> {
     ) -> Result<(), B::Error> {
         self.operator.accumulate(b, s, v, gradient)
     }
+
+    fn finish(&mut self, b: &B, gradient: &mut MlpGradient<B>) -> Result<(), B::Error> {
+        self.operator.finish(b, gradient)
+    }
 }
 
 impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
@@ -269,11 +273,12 @@ impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
                 let width = 0..b.shape(product_transposed).rows;
                 b.axpy(width, 1.0, product_transposed, &mut d_first.weight)?;
 
-                let adjoint = &mut hidden.adjoint;
-                b.fill(Fill::Constant(0.0), adjoint)?;
-                b.add_bias(diagonal, adjoint)?;
-                weigh(adjoint)?;
-                b.scale_shift(all, &hidden.d2, None, adjoint)?;
+                let store = hidden.wait();
+                let (through, d2, adjoint) = (&mut hidden.scratch, &hidden.d2, &mut hidden.adjoint);
+                b.fill(Fill::Constant(0.0), through)?;
+                b.add_bias(diagonal, through)?;
+                weigh(through)?;
+                b.hadamard(all, d2, through, store, adjoint)?;
             }
             (
                 Kept::Two {
@@ -317,30 +322,19 @@ impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
                     &mut d_last.weight,
                 )?;
 
-                let adjoint = &mut first.adjoint;
-                b.apply(
-                    all.clone(),
-                    middle,
-                    Op::Transposed,
-                    weighted,
-                    Store::Set,
-                    adjoint,
-                )?;
-                b.scale_shift(all.clone(), &first.d2, None, adjoint)?;
-                let adjoint = &mut second.adjoint;
-                b.apply(
-                    all.clone(),
-                    middle,
-                    Op::Plain,
-                    &first.d1,
-                    Store::Set,
-                    adjoint,
-                )?;
-                weigh(adjoint)?;
-                b.scale_shift(all, &second.d2, None, adjoint)?;
+                let store = first.wait();
+                let (through, d2, adjoint) = (&mut first.scratch, &first.d2, &mut first.adjoint);
+                let set = Store::Set;
+                b.apply(all.clone(), middle, Op::Transposed, weighted, set, through)?;
+                b.hadamard(all.clone(), d2, through, store, adjoint)?;
+                let store = second.wait();
+                let (through, d2, adjoint) = (&mut second.scratch, &second.d2, &mut second.adjoint);
+                b.apply(all.clone(), middle, Op::Plain, &first.d1, set, through)?;
+                weigh(through)?;
+                b.hadamard(all, d2, through, store, adjoint)?;
             }
             _ => {}
         }
-        self.operator.pull_back(b, gradient)
+        Ok(())
     }
 }

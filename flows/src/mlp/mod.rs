@@ -30,7 +30,8 @@ pub use tape::{MlpOperator, MlpTape};
 #[derive(Debug)]
 pub struct Mlp<B: Backend> {
     pub(crate) layers: Vec<Affine<B::Batch>>,
-    pub(crate) activation: Activation,
+    /// Behind every layer but the last.
+    pub(crate) activations: Vec<Activation>,
 }
 
 impl<B: DenseBackend + Allocate> Mlp<B> {
@@ -69,7 +70,11 @@ impl<B: DenseBackend + Allocate> Mlp<B> {
             b.fill(fill(outputs as u64), &mut layer.bias)?;
             layers.push(layer);
         }
-        Ok(Self { layers, activation })
+        let activations = alloc::vec![activation; layers.len() - 1];
+        Ok(Self {
+            layers,
+            activations,
+        })
     }
 }
 
@@ -83,6 +88,17 @@ impl<B: Backend> Mlp<B> {
     /// The layers, from the input's.
     pub fn layers_mut(&mut self) -> &mut [Affine<B::Batch>] {
         &mut self.layers
+    }
+
+    /// The activations, one behind every layer but the last.
+    #[must_use]
+    pub fn activations(&self) -> &[Activation] {
+        &self.activations
+    }
+
+    /// The activations, one behind every layer but the last.
+    pub fn activations_mut(&mut self) -> &mut [Activation] {
+        &mut self.activations
     }
 
     /// The widths: input, hidden …, output.
@@ -100,6 +116,9 @@ pub struct MlpGradient<B: Backend> {
     pub layers: Vec<Affine<B::Batch>>,
     /// [rows, input dimension].
     pub input: B::Batch,
+    /// For every activation that is a [`Activation::LipSwish`]: row by row, the derivative with respect
+    /// to log β, of its sharpness β.
+    pub sharpness: Vec<Option<B::Rows>>,
 }
 
 impl<B: Allocate> MlpGradient<B> {
@@ -120,10 +139,37 @@ impl<B: Allocate> MlpGradient<B> {
                 bias: zeros(b.shape(&layer.bias))?,
             });
         }
+        let mut sharpness = Vec::new();
+        for activation in &net.activations {
+            let learned = matches!(activation, Activation::LipSwish { .. });
+            let mut derivatives = learned.then(|| b.rows(rows)).transpose()?;
+            if let Some(derivatives) = &mut derivatives {
+                b.fill_rows(0.0, derivatives)?;
+            }
+            sharpness.push(derivatives);
+        }
         let dim = net.layers.first().map_or(0, |l| b.shape(&l.weight).dim);
         Ok(Self {
             layers,
             input: zeros(Shape::new(rows, dim))?,
+            sharpness,
         })
+    }
+}
+
+impl<B: Backend> MlpGradient<B> {
+    /// gradient ← 0
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn clear(&mut self, b: &B) -> Result<(), B::Error> {
+        for Affine { weight, bias } in &mut self.layers {
+            b.fill(Fill::Constant(0.0), weight)?;
+            b.fill(Fill::Constant(0.0), bias)?;
+        }
+        for derivatives in self.sharpness.iter_mut().flatten() {
+            b.fill_rows(0.0, derivatives)?;
+        }
+        b.fill(Fill::Constant(0.0), &mut self.input)
     }
 }

@@ -12,7 +12,9 @@ use super::{Mlp, MlpGradient};
 /// The buffers of one hidden layer, each [rows, width].
 #[derive(Debug)]
 pub(super) struct Hidden<B: Backend> {
-    /// h = W z + b, then scratch of the products.
+    /// h = W z + b
+    h: B::Batch,
+    /// Of the products.
     pub(super) scratch: B::Batch,
     /// z = σ(h)
     pub(super) z: B::Batch,
@@ -24,8 +26,21 @@ pub(super) struct Hidden<B: Backend> {
     pub(super) tangent: B::Batch,
     /// The tangent behind it, u = σ'(h) ∘ t.
     pub(super) pushed: B::Batch,
-    /// The adjoint of h.
+    /// The adjoint of h, as far as it does not come from the layers above.
     pub(super) adjoint: B::Batch,
+    /// Whether `adjoint` holds something that waits for the backward pass.
+    waiting: bool,
+}
+
+impl<B: Backend> Hidden<B> {
+    /// How the next contribution to `adjoint` is stored; it then waits.
+    pub(super) fn wait(&mut self) -> Store {
+        if core::mem::replace(&mut self.waiting, true) {
+            Store::Add
+        } else {
+            Store::Set
+        }
+    }
 }
 
 /// The memory in which a net is linearised, for batches of one number of rows.
@@ -49,6 +64,8 @@ impl<B: DenseBackend + Allocate> MlpTape<B> {
         for layer in net.layers.iter().rev().skip(1).rev() {
             let shape = Shape::new(rows, b.shape(&layer.weight).rows);
             hidden.push(Hidden {
+                h: b.batch(shape)?,
+                waiting: false,
                 scratch: b.batch(shape)?,
                 z: b.batch(shape)?,
                 d1: b.batch(shape)?,
@@ -83,11 +100,14 @@ impl<B: DenseBackend> MlpTape<B> {
         b.copy(x, &mut self.input)?;
         let mut z = &self.input;
         let mut layers = net.layers.iter();
-        for (hidden, layer) in self.hidden.iter_mut().zip(&mut layers) {
-            let h = &mut hidden.scratch;
+        let activations = net.activations.iter();
+        for (hidden, &activation) in self.hidden.iter_mut().zip(activations) {
+            let Some(layer) = layers.next() else { break };
+            let h = &mut hidden.h;
             b.apply(0..rows, &layer.weight, Op::Plain, z, Store::Set, h)?;
             let (value, d1, d2) = (&mut hidden.z, &mut hidden.d1, &mut hidden.d2);
-            b.bias_activate(net.activation, &layer.bias, h, value, d1, d2)?;
+            b.bias_activate(activation, &layer.bias, h, value, d1, d2)?;
+            hidden.waiting = false;
             z = &hidden.z;
         }
         if let Some(last) = layers.next() {
@@ -162,8 +182,8 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
     type Gradient = MlpGradient<B>;
 
     /// With t_l, u_l the tangents of v and e_l = W_{l+1}ᵀ s_{l+1}, s_l = D_l e_l the adjoints of s:
-    /// ∂/∂W_l gains s_l u_{l−1}ᵀ, and ∂/∂h_l gains σ''(h_l) ∘ t_l ∘ e_l, which the backward pass
-    /// of the net itself carries on to parameters and input.
+    /// ∂/∂W_l gains s_l u_{l−1}ᵀ, and ∂/∂h_l gains σ''(h_l) ∘ t_l ∘ e_l, which waits for the backward
+    /// pass of the net itself.
     fn accumulate(
         &mut self,
         b: &B,
@@ -177,110 +197,121 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
         let layers = self.net.layers.iter().rev();
         let mut sums = gradient.layers.iter_mut().rev().zip(layers);
         for (hidden, (sum, layer)) in self.tape.hidden.iter_mut().rev().zip(&mut sums) {
+            let (weight, sum) = (&layer.weight, &mut sum.weight);
+            b.outer(all.clone(), 1.0, above, &hidden.pushed, Store::Add, sum)?;
             let e = &mut hidden.scratch;
-            b.outer(
-                all.clone(),
-                1.0,
-                above,
-                &hidden.pushed,
-                Store::Add,
-                &mut sum.weight,
-            )?;
-            b.apply(
-                all.clone(),
-                &layer.weight,
-                Op::Transposed,
-                above,
-                Store::Set,
-                e,
-            )?;
-            let adjoint = &mut hidden.adjoint;
-            b.hadamard(all.clone(), e, &hidden.tangent, Store::Set, adjoint)?;
-            b.scale_shift(all.clone(), &hidden.d2, None, adjoint)?;
+            b.apply(all.clone(), weight, Op::Transposed, above, Store::Set, e)?;
+            let store = hidden.wait();
+            let (e, tangent) = (&mut hidden.scratch, &mut hidden.tangent);
+            b.scale_shift(all.clone(), &hidden.d2, None, tangent)?;
+            b.hadamard(all.clone(), e, tangent, store, &mut hidden.adjoint)?;
             b.scale_shift(all.clone(), &hidden.d1, None, e)?;
             above = e;
         }
         if let Some((first, _)) = sums.next() {
             b.outer(all, 1.0, above, v, Store::Add, &mut first.weight)?;
         }
-        self.pull_back(b, gradient)
-    }
-}
-
-impl<B: DenseBackend> MlpOperator<'_, B> {
-    /// The tangents of v in every hidden layer.
-    fn push(&mut self, b: &B, rows: Range<usize>, v: &B::Batch) -> Result<(), B::Error> {
-        let mut from = v;
-        for (hidden, layer) in self.tape.hidden.iter_mut().zip(&self.net.layers) {
-            let (tangent, pushed) = (&mut hidden.tangent, &mut hidden.pushed);
-            b.apply(
-                rows.clone(),
-                &layer.weight,
-                Op::Plain,
-                from,
-                Store::Set,
-                tangent,
-            )?;
-            b.hadamard(rows.clone(), &hidden.d1, tangent, Store::Set, pushed)?;
-            from = pushed;
-        }
         Ok(())
     }
 
     /// The backward pass of the net: carries the adjoints that each h_l received directly on to
     /// the layers below, and adds all of them to the gradients of parameters and input.
-    pub(super) fn pull_back(
-        &mut self,
-        b: &B,
-        gradient: &mut MlpGradient<B>,
-    ) -> Result<(), B::Error> {
-        let rows = b.shape(&self.tape.input).rows;
-        let mut below = self.tape.hidden.as_mut_slice();
-        let layers = self.net.layers.iter().rev().skip(1);
-        let sums = gradient.layers.iter_mut().rev().skip(1);
-        for (layer, sum) in layers.zip(sums) {
-            let Some((here, rest)) = below.split_last_mut() else {
+    fn finish(&mut self, b: &B, gradient: &mut MlpGradient<B>) -> Result<(), B::Error> {
+        let all = 0..b.shape(&self.tape.input).rows;
+        let mut hidden = self.tape.hidden.as_mut_slice();
+        let mut sharpness = gradient.sharpness.as_mut_slice();
+        let layers = self.net.layers.iter().zip(&mut gradient.layers);
+        for (layer, sum) in layers.rev().skip(1) {
+            let (Some((here, below)), Some((derivatives, sharpness_below))) =
+                (hidden.split_last_mut(), sharpness.split_last_mut())
+            else {
                 break;
             };
+            if !core::mem::replace(&mut here.waiting, false) {
+                break;
+            }
             let p = &here.adjoint;
-            b.sum_rows(0..rows, 1.0, p, Store::Add, &mut sum.bias)?;
-            match rest.last_mut() {
-                Some(next) => {
-                    b.outer(0..rows, 1.0, p, &next.z, Store::Add, &mut sum.weight)?;
-                    let pulled = &mut next.scratch;
-                    b.apply(
-                        0..rows,
-                        &layer.weight,
-                        Op::Transposed,
-                        p,
-                        Store::Set,
-                        pulled,
-                    )?;
-                    let (d1, adjoint) = (&next.d1, &mut next.adjoint);
-                    b.hadamard(0..rows, d1, pulled, Store::Add, adjoint)?;
+            if let Some(derivatives) = derivatives {
+                b.dot_rows(all.clone(), 1.0, &here.h, p, derivatives)?;
+            }
+            b.sum_rows(all.clone(), 1.0, p, Store::Add, &mut sum.bias)?;
+            let (weight, sum) = (&layer.weight, &mut sum.weight);
+            match (below.last_mut(), sharpness_below.last_mut()) {
+                (Some(next), Some(derivatives)) => {
+                    b.outer(all.clone(), 1.0, p, &next.z, Store::Add, sum)?;
+                    next.pull(b, all.clone(), weight, p, derivatives.as_mut())?;
                 }
-                None => {
-                    b.outer(
-                        0..rows,
-                        1.0,
-                        p,
-                        &self.tape.input,
-                        Store::Add,
-                        &mut sum.weight,
-                    )?;
+                _ => {
+                    b.outer(all.clone(), 1.0, p, &self.tape.input, Store::Add, sum)?;
                     let pulled = &mut self.tape.pulled;
-                    b.apply(
-                        0..rows,
-                        &layer.weight,
-                        Op::Transposed,
-                        p,
-                        Store::Set,
-                        pulled,
-                    )?;
-                    b.axpy(0..rows, 1.0, pulled, &mut gradient.input)?;
+                    b.apply(all.clone(), weight, Op::Transposed, p, Store::Set, pulled)?;
+                    b.axpy(all.clone(), 1.0, pulled, &mut gradient.input)?;
                 }
             }
-            below = rest;
+            (hidden, sharpness) = (below, sharpness_below);
+        }
+        Ok(())
+    }
+}
+
+impl<B: DenseBackend> Hidden<B> {
+    /// Receives the adjoint Wᵀp of z from the layer above, whose weight is W.
+    fn pull(
+        &mut self,
+        b: &B,
+        rows: Range<usize>,
+        weight: &B::Batch,
+        p: &B::Batch,
+        sharpness: Option<&mut B::Rows>,
+    ) -> Result<(), B::Error> {
+        let store = self.wait();
+        let pulled = &mut self.scratch;
+        b.apply(rows.clone(), weight, Op::Transposed, p, Store::Set, pulled)?;
+        // Of σ(h) = f(βh)/β: β ∂σ/∂β = h σ' − σ, and β ∂σ'/∂β = h σ''. The parts with h are
+        // those of the adjoint p of h, and are summed with it.
+        if let Some(derivatives) = sharpness {
+            b.dot_rows(rows.clone(), -1.0, &self.z, pulled, derivatives)?;
+        }
+        b.hadamard(rows, &self.d1, pulled, store, &mut self.adjoint)
+    }
+}
+
+impl<B: DenseBackend> MlpOperator<'_, B> {
+    /// gradient ← gradient + ∂/∂(θ,x) Σ_r δ_rᵀ g(x_r), with δ held fixed; complete after
+    /// [`BilinearGradient::finish`].
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn accumulate_output(
+        &mut self,
+        b: &B,
+        delta: &B::Batch,
+        gradient: &mut MlpGradient<B>,
+    ) -> Result<(), B::Error> {
+        let all = 0..self.shape(b).rows;
+        if let (Some(top), Some(last), Some(sum), Some(sharpness)) = (
+            self.tape.hidden.last_mut(),
+            self.net.layers.last(),
+            gradient.layers.last_mut(),
+            gradient.sharpness.last_mut(),
+        ) {
+            let (weight, sum, bias) = (&last.weight, &mut sum.weight, &mut sum.bias);
+            b.outer(all.clone(), 1.0, delta, &top.z, Store::Add, sum)?;
+            b.sum_rows(all.clone(), 1.0, delta, Store::Add, bias)?;
+            top.pull(b, all, weight, delta, sharpness.as_mut())?;
+        }
+        Ok(())
+    }
+
+    /// The tangents of v in every hidden layer.
+    fn push(&mut self, b: &B, rows: Range<usize>, v: &B::Batch) -> Result<(), B::Error> {
+        let mut from = v;
+        for (hidden, layer) in self.tape.hidden.iter_mut().zip(&self.net.layers) {
+            let (tangent, pushed) = (&mut hidden.tangent, &mut hidden.pushed);
+            let (all, weight) = (rows.clone(), &layer.weight);
+            b.apply(all, weight, Op::Plain, from, Store::Set, tangent)?;
+            b.hadamard(rows.clone(), &hidden.d1, tangent, Store::Set, pushed)?;
+            from = pushed;
         }
         Ok(())
     }

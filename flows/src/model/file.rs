@@ -5,22 +5,35 @@
 //! | `standardisation.mean`, `standardisation.scale` | F64 | \[dim\] |
 //! | `layer.N.weight` | F32 or F64 | \[dim, dim\] |
 //! | `layer.N.bias` | F32 or F64 | \[dim\] |
+//!
+//! or, of a residual flow, instead of layers
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `block.N.layer.M.weight` | F32 or F64 | \[out, in\] |
+//! | `block.N.layer.M.bias` | F32 or F64 | \[out\] |
+//! | `block.N.log_scale`, `block.N.shift` | F64 | \[dim\] |
 
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use detfree_core::{Activation, Affine, BaseDensity};
+use detfree_core::BaseDensity;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Model, Precision};
+use super::{FlowParameters, Model, Precision, RelativeParameters};
+use crate::residual::ResidualParameters;
+use crate::tensor::{decode, encode};
 use crate::{Squash, Standardisation};
 
 /// The metadata entry that makes a safetensors file a model of ours.
 const ENTRY: &str = "detfree";
 const VERSION: u32 = 1;
+const RELATIVE: &str = "relative";
+const RESIDUAL: &str = "residual";
 
 /// Why bytes are not a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,19 +69,16 @@ impl core::fmt::Display for ModelError {
 
 impl core::error::Error for ModelError {}
 
+/// `F` is of the kind of flow.
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct Header<F> {
     version: u32,
     model: String,
     columns: Vec<String>,
     dequantized: Vec<usize>,
     seed: u64,
-    layers: usize,
-    activation: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    alpha: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    beta: Option<f64>,
+    #[serde(flatten)]
+    flow: F,
     base: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     logit_lambda: Option<f64>,
@@ -82,6 +92,77 @@ struct AnyVersion {
     version: u32,
 }
 
+/// The one that tells what kind the others are of.
+#[derive(Deserialize)]
+struct AnyKind {
+    model: String,
+}
+
+/// A tensor to be written.
+pub(super) struct Tensor<'a> {
+    name: String,
+    shape: Vec<usize>,
+    values: &'a [f64],
+    /// Whether it is written in double precision whatever the model's.
+    exact: bool,
+}
+
+impl<'a> Tensor<'a> {
+    /// In the model's precision.
+    pub(super) fn weights(name: String, shape: &[usize], values: &'a [f64]) -> Self {
+        Self {
+            name,
+            shape: shape.to_vec(),
+            values,
+            exact: false,
+        }
+    }
+
+    /// In double precision.
+    pub(super) fn exact(name: String, shape: &[usize], values: &'a [f64]) -> Self {
+        Self {
+            exact: true,
+            ..Self::weights(name, shape, values)
+        }
+    }
+}
+
+/// The tensors of a file that is read.
+pub(super) struct Parts<'a> {
+    tensors: SafeTensors<'a>,
+    /// Of the weights read last.
+    precision: Precision,
+}
+
+impl Parts<'_> {
+    pub(super) fn weights(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f64>, ModelError> {
+        let (values, dtype) = self.read(name, shape)?;
+        self.precision = match dtype {
+            Dtype::F32 => Precision::Single,
+            _ => Precision::Double,
+        };
+        Ok(values)
+    }
+
+    pub(super) fn exact(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, ModelError> {
+        Ok(self.read(name, shape)?.0)
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<(Vec<f64>, Dtype), ModelError> {
+        let tensor = self.tensors.tensor(name).map_err(corrupt)?;
+        if tensor.shape() != shape {
+            let found = tensor.shape();
+            return Err(corrupt(format!(
+                "`{name}` has shape {found:?}, expected {shape:?}"
+            )));
+        }
+        let dtype = tensor.dtype();
+        let values = decode(dtype, tensor.data())
+            .ok_or_else(|| corrupt(format!("`{name}` holds {dtype:?}, expected F32 or F64")))?;
+        Ok((values, dtype))
+    }
+}
+
 impl Model {
     /// The bytes of the model file, the same for the same model.
     ///
@@ -89,61 +170,30 @@ impl Model {
     /// [`ModelError::Corrupt`] where the model contradicts itself.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         self.check()?;
-        let (alpha, beta) = match self.activation {
-            Activation::LeakySoftplus { alpha } => (Some(alpha), None),
-            Activation::TanhLinear { alpha, beta } => (Some(alpha), Some(beta)),
-            Activation::LipSwish { beta } => (None, Some(beta)),
-            _ => (None, None),
-        };
-        let header = Header {
-            version: VERSION,
-            model: "relative".to_owned(),
-            columns: self.columns.clone(),
-            dequantized: self.dequantized.clone(),
-            seed: self.seed,
-            layers: self.layers.len(),
-            activation: self.activation.name().to_owned(),
-            alpha,
-            beta,
-            base: self.base.name().to_owned(),
-            logit_lambda: self.squash.map(|squash| squash.lambda),
-            logit_levels: self.squash.map(|squash| squash.levels),
-        };
-        let json = serde_json::to_string(&header).map_err(corrupt)?;
-
         let dim = self.dim();
-        let dtype = match self.precision {
-            Precision::Single => Dtype::F32,
-            Precision::Double => Dtype::F64,
+        let (json, flow) = match &self.flow {
+            FlowParameters::Relative(flow) => {
+                (self.header(RELATIVE, flow.header())?, flow.tensors(dim))
+            }
+            FlowParameters::Residual(flow) => {
+                (self.header(RESIDUAL, flow.header())?, flow.tensors(dim))
+            }
         };
         let Standardisation { mean, scale } = &self.standardisation;
         let mut tensors = alloc::vec![
-            (
-                "standardisation.mean".to_owned(),
-                Dtype::F64,
-                alloc::vec![dim],
-                mean
-            ),
-            (
-                "standardisation.scale".to_owned(),
-                Dtype::F64,
-                alloc::vec![dim],
-                scale
-            ),
+            Tensor::exact("standardisation.mean".to_owned(), &[dim], mean),
+            Tensor::exact("standardisation.scale".to_owned(), &[dim], scale),
         ];
-        for (n, Affine { weight, bias }) in self.layers.iter().enumerate() {
-            tensors.push((
-                format!("layer.{n}.weight"),
-                dtype,
-                alloc::vec![dim, dim],
-                weight,
-            ));
-            tensors.push((format!("layer.{n}.bias"), dtype, alloc::vec![dim], bias));
-        }
-        let encoded: Vec<_> = tensors
-            .into_iter()
-            .map(|(name, dtype, shape, values)| (name, dtype, shape, encode(dtype, values)))
-            .collect();
+        tensors.extend(flow);
+        let encode = |tensor: Tensor<'_>| {
+            let dtype = match self.precision {
+                Precision::Single if !tensor.exact => Dtype::F32,
+                _ => Dtype::F64,
+            };
+            let bytes = encode(dtype, tensor.values);
+            (tensor.name, dtype, tensor.shape, bytes)
+        };
+        let encoded: Vec<_> = tensors.into_iter().map(encode).collect();
         let mut views = Vec::new();
         for (name, dtype, shape, bytes) in &encoded {
             let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(corrupt)?;
@@ -151,6 +201,21 @@ impl Model {
         }
         let metadata = core::iter::once((ENTRY.to_owned(), json)).collect();
         serialize(views, Some(metadata)).map_err(corrupt)
+    }
+
+    fn header<F: Serialize>(&self, model: &str, flow: F) -> Result<String, ModelError> {
+        let header = Header {
+            version: VERSION,
+            model: model.to_owned(),
+            columns: self.columns.clone(),
+            dequantized: self.dequantized.clone(),
+            seed: self.seed,
+            flow,
+            base: self.base.name().to_owned(),
+            logit_lambda: self.squash.map(|squash| squash.lambda),
+            logit_levels: self.squash.map(|squash| squash.levels),
+        };
+        serde_json::to_string(&header).map_err(corrupt)
     }
 
     /// The model in these bytes.
@@ -168,69 +233,60 @@ impl Model {
         if version != VERSION {
             return Err(ModelError::Version(version));
         }
-        let header: Header = serde_json::from_str(json).map_err(corrupt)?;
-        if header.model != "relative" {
-            return Err(corrupt(format!(
-                "an unknown kind of model, `{}`",
-                header.model
-            )));
-        }
-
-        let dim = header.columns.len();
-        let read = |name: &str, shape: &[usize]| {
-            let tensor = tensors.tensor(name).map_err(corrupt)?;
-            if tensor.shape() != shape {
-                let found = tensor.shape();
-                return Err(corrupt(format!(
-                    "`{name}` has shape {found:?}, expected {shape:?}"
-                )));
-            }
-            decode(name, tensor.dtype(), tensor.data())
+        let AnyKind { model } = serde_json::from_str(json).map_err(corrupt)?;
+        let parts = Parts {
+            tensors,
+            precision: Precision::Double,
         };
-        let mut layers = Vec::new();
-        let mut precision = Precision::Double;
-        for n in 0..header.layers {
-            let (weight, single) = read(&format!("layer.{n}.weight"), &[dim, dim])?;
-            let (bias, _) = read(&format!("layer.{n}.bias"), &[dim])?;
-            precision = single;
-            layers.push(Affine { weight, bias });
-        }
-        let model = Self {
-            precision,
-            squash: header
-                .logit_lambda
-                .zip(header.logit_levels)
-                .map(|(lambda, levels)| Squash { lambda, levels }),
+        let model = match model.as_str() {
+            RELATIVE => Self::read(json, parts, |header, dim, parts| {
+                RelativeParameters::read(header, dim, parts).map(FlowParameters::Relative)
+            }),
+            RESIDUAL => Self::read(json, parts, |header, dim, parts| {
+                ResidualParameters::read(header, dim, parts).map(FlowParameters::Residual)
+            }),
+            other => Err(corrupt(format!("an unknown kind of model, `{other}`"))),
+        }?;
+        model.check()?;
+        Ok(model)
+    }
+
+    fn read<F: DeserializeOwned>(
+        json: &str,
+        mut parts: Parts<'_>,
+        flow: impl FnOnce(&F, usize, &mut Parts<'_>) -> Result<FlowParameters, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let header: Header<F> = serde_json::from_str(json).map_err(corrupt)?;
+        let dim = header.columns.len();
+        let flow = flow(&header.flow, dim, &mut parts)?;
+        let levels = header.logit_lambda.zip(header.logit_levels);
+        Ok(Self {
+            precision: parts.precision,
+            squash: levels.map(|(lambda, levels)| Squash { lambda, levels }),
             standardisation: Standardisation {
-                mean: read("standardisation.mean", &[dim])?.0,
-                scale: read("standardisation.scale", &[dim])?.0,
+                mean: parts.exact("standardisation.mean", &[dim])?,
+                scale: parts.exact("standardisation.scale", &[dim])?,
             },
-            activation: activation(&header)?,
-            base: base(&header)?,
+            base: base(&header.base)?,
             columns: header.columns,
             dequantized: header.dequantized,
             seed: header.seed,
-            layers,
-        };
-        model.check()?;
-        Ok(model)
+            flow,
+        })
     }
 
     /// Refuses a model that could not have been trained.
     fn check(&self) -> Result<(), ModelError> {
         let dim = self.dim();
         let Standardisation { mean, scale } = &self.standardisation;
-        let sound = |Affine { weight, bias }: &Affine<Vec<f64>>| {
-            weight.len() == dim * dim
-                && bias.len() == dim
-                && weight.iter().chain(bias).all(|x| x.is_finite())
+        let flow = match &self.flow {
+            FlowParameters::Relative(flow) => flow.flaw(dim),
+            FlowParameters::Residual(flow) => flow.flaw(dim),
         };
         let flaw = if dim == 0 {
             "it has no columns"
-        } else if self.layers.is_empty() {
-            "it has no layers"
-        } else if !self.layers.iter().all(sound) {
-            "a weight or bias has the wrong size, or is not a finite number"
+        } else if let Some(flaw) = flow {
+            flaw
         } else if mean.len() != dim
             || scale.len() != dim
             || !mean.iter().all(|x| x.is_finite())
@@ -241,10 +297,6 @@ impl Model {
             "the logit's lambda is not between 0 and 1/2, or its range is not positive"
         } else if self.dequantized.iter().any(|&c| c >= dim) {
             "it names a dequantised column that it does not have"
-        } else if !self.activation.is_bijection() {
-            "its activation is not a bijection"
-        } else if let Err(flaw) = self.activation.check() {
-            flaw
         } else {
             return Ok(());
         };
@@ -252,58 +304,14 @@ impl Model {
     }
 }
 
-fn corrupt(reason: impl ToString) -> ModelError {
+pub(super) fn corrupt(reason: impl ToString) -> ModelError {
     ModelError::Corrupt(reason.to_string())
 }
 
-fn activation(header: &Header) -> Result<Activation, ModelError> {
-    let alpha = header.alpha.unwrap_or(f64::NAN);
-    let beta = header.beta.unwrap_or(f64::NAN);
-    [
-        Activation::Identity,
-        Activation::LeakySoftplus { alpha },
-        Activation::TanhLinear { alpha, beta },
-    ]
-    .into_iter()
-    .find(|activation| activation.name() == header.activation)
-    .ok_or_else(|| {
-        let name = &header.activation;
-        corrupt(format!("`{name}` is not an activation of a flow"))
-    })
-}
-
-fn base(header: &Header) -> Result<BaseDensity, ModelError> {
+fn base(name: &str) -> Result<BaseDensity, ModelError> {
     use BaseDensity::{HyperbolicSecant, Logistic, Normal};
     [Normal, HyperbolicSecant, Logistic]
         .into_iter()
-        .find(|base| base.name() == header.base)
-        .ok_or_else(|| corrupt(format!("`{}` is not a base density", header.base)))
-}
-
-fn encode(dtype: Dtype, values: &[f64]) -> Vec<u8> {
-    match dtype {
-        Dtype::F32 => values
-            .iter()
-            .flat_map(|&x| (x as f32).to_le_bytes())
-            .collect(),
-        _ => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    }
-}
-
-fn decode(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<(Vec<f64>, Precision), ModelError> {
-    match dtype {
-        Dtype::F32 => {
-            let number = |b: &[u8; 4]| f64::from(f32::from_le_bytes(*b));
-            let values = bytes.as_chunks().0.iter().map(number).collect();
-            Ok((values, Precision::Single))
-        }
-        Dtype::F64 => {
-            let number = |b: &[u8; 8]| f64::from_le_bytes(*b);
-            let values = bytes.as_chunks().0.iter().map(number).collect();
-            Ok((values, Precision::Double))
-        }
-        other => Err(corrupt(format!(
-            "`{name}` holds {other:?}, expected F32 or F64"
-        ))),
-    }
+        .find(|base| base.name() == name)
+        .ok_or_else(|| corrupt(format!("`{name}` is not a base density")))
 }

@@ -1,15 +1,17 @@
 //! A trained model on the host, and its file.
 
 mod file;
+mod flow;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use detfree_core::{Activation, Affine, BaseDensity, Scalar};
+use detfree_core::{BaseDensity, Scalar};
 
 use crate::{Squash, Standardisation};
 
 pub use file::ModelError;
+pub use flow::{FlowParameters, RelativeParameters};
 
 /// The type of the numbers a model computes with, and its file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +22,13 @@ pub enum Precision {
     Double,
 }
 
-/// A density of rows of a table: a logit where there is one, standardisation, then a
-/// relative-gradient flow.
+/// A density of rows of a table: a logit where there is one, standardisation, then a flow.
 ///
 /// [`Model::to_bytes`] and [`Model::from_bytes`] are the model file, in the safetensors format.
 ///
 /// ```
 /// use detfree_core::{Activation, Affine, BaseDensity};
-/// use detfree_flows::{Model, Precision, Standardisation};
+/// use detfree_flows::{FlowParameters, Model, Precision, RelativeParameters, Standardisation};
 /// let model = Model {
 ///     columns: vec!["x".into()],
 ///     dequantized: vec![],
@@ -35,9 +36,11 @@ pub enum Precision {
 ///     precision: Precision::Double,
 ///     squash: None,
 ///     standardisation: Standardisation { mean: vec![1.0], scale: vec![2.0] },
-///     activation: Activation::Identity,
 ///     base: BaseDensity::Normal,
-///     layers: vec![Affine { weight: vec![1.5], bias: vec![0.0] }],
+///     flow: FlowParameters::Relative(RelativeParameters {
+///         activation: Activation::Identity,
+///         layers: vec![Affine { weight: vec![1.5], bias: vec![0.0] }],
+///     }),
 /// };
 /// let bytes = model.to_bytes().unwrap();
 /// assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
@@ -57,12 +60,10 @@ pub struct Model {
     pub squash: Option<Squash>,
     /// How a row becomes the flow's input.
     pub standardisation: Standardisation,
-    /// Between layers.
-    pub activation: Activation,
     /// Of the flow's output.
     pub base: BaseDensity,
-    /// Row-major, from the input's layer.
-    pub layers: Vec<Affine<Vec<f64>>>,
+    /// What the flow has learned.
+    pub flow: FlowParameters,
 }
 
 impl Model {

@@ -6,6 +6,7 @@ mod inverse;
 mod optimiser;
 mod tape;
 mod tracking;
+mod trainer;
 
 use alloc::vec::Vec;
 
@@ -14,12 +15,13 @@ use detfree_core::{
     Store,
 };
 
+pub use crate::fit::{Drift, StepReport};
 pub use evaluate::Evaluator;
 use init::standardised;
 pub use inverse::{Conditioning, InversionError};
-pub use optimiser::{Optimiser, OptimiserState, StepReport};
+pub use optimiser::{Optimiser, OptimiserState};
 pub use tape::FlowTape;
-pub use tracking::Drift;
+pub use trainer::RelativeTrainer;
 
 /// z₀ = x, y_l = W_l z_{l−1} + b_l, z_l = σ(y_l) for l < L, and z_L = y_L; the density is
 ///

@@ -1,5 +1,6 @@
 //! Training steps: the relative gradient of every layer, fed to an optimiser.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use detfree_core::{
@@ -7,8 +8,9 @@ use detfree_core::{
     Shape, Side, Store,
 };
 
-use super::tracking::{Drift, Tracking};
-use super::{FlowTape, RelativeFlow};
+use super::tracking::Tracking;
+use super::{Drift, FlowTape, RelativeFlow, StepReport};
+use crate::fit::State;
 
 /// What turns relative gradients into steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,22 +25,6 @@ pub enum Optimiser {
     /// Plain relative-gradient ascent, guarded so that no weight's path meets a singular matrix;
     /// log|det W| and W⁻¹ of every layer follow every step exactly.
     Sgd,
-}
-
-/// What one step saw and did.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepReport {
-    /// Mean over the batch of the log-densities that the step computed anyway, before it: whole but
-    /// for Σ log|det W| where the optimiser follows the likelihood, of the base alone elsewhere. Not
-    /// finite where training has diverged.
-    pub log_density: f64,
-    /// The exact mean log-likelihood of the batch before the step, where the optimiser follows
-    /// Σ log|det W|.
-    pub log_likelihood: Option<f64>,
-    /// The exact change of Σ log|det W|, where the optimiser knows it.
-    pub log_det_change: Option<f64>,
-    /// How often a guarded step was halved.
-    pub shrinks: u32,
 }
 
 /// What an optimiser remembers of a layer.
@@ -57,6 +43,7 @@ enum Memory<B: Backend> {
 
 /// The memory of training: a linearisation, and what the optimiser remembers of every layer.
 pub struct OptimiserState<B: Backend> {
+    optimiser: Optimiser,
     side: Side,
     tangent: DenseRelative<B>,
     layers: Vec<Memory<B>>,
@@ -119,6 +106,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
             (_, None) => Shape::new(dim, dim),
         })?;
         Ok(Self {
+            optimiser,
             side,
             tangent,
             layers,
@@ -252,6 +240,32 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
 }
 
 impl<B: Backend> OptimiserState<B> {
+    /// Everything that outlives a step, in a fixed order.
+    pub(super) fn visit<E>(
+        &mut self,
+        mut visit: impl FnMut(State<'_, B>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        visit(State::Setting("optimiser", format!("{:?}", self.optimiser)))?;
+        visit(State::Setting("gradient", format!("{:?}", self.side)))?;
+        visit(State::Count(&mut self.step))?;
+        for memory in &mut self.layers {
+            match memory {
+                Memory::Adam { first, second } => {
+                    for Affine { weight, bias } in [first, second] {
+                        visit(State::Batch(weight))?;
+                        visit(State::Batch(bias))?;
+                    }
+                }
+                Memory::Momentum { velocity, .. } => {
+                    visit(State::Batch(&mut velocity.weight))?;
+                    visit(State::Batch(&mut velocity.bias))?;
+                }
+                Memory::Tracked(tracking) => tracking.visit(&mut visit)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Σ_l log|det W_l| as it was followed; `None` with an optimiser that does not.
     #[must_use]
     pub fn log_abs_det(&self) -> Option<f64> {

@@ -5,23 +5,8 @@ use detfree_core::{
     Scalar,
 };
 
-/// How far tracked numbers were from those of a fresh LU.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Drift {
-    /// |tracked − LU| of log|det W|, the largest of any layer.
-    pub log_det: f64,
-    /// The largest |(tracked − LU)_ij| of W⁻¹ over the largest |LU_ij|, of any layer.
-    pub inverse: f64,
-}
-
-impl Drift {
-    pub(super) const fn worse(self, other: Self) -> Self {
-        Self {
-            log_det: self.log_det.max(other.log_det),
-            inverse: self.inverse.max(other.inverse),
-        }
-    }
-}
+use super::Drift;
+use crate::fit::State;
 
 pub(super) struct Tracking<B: Backend> {
     log_det: f64,
@@ -79,6 +64,14 @@ impl<B: FlowBackend + Allocate> Tracking<B> {
 }
 
 impl<B: Backend> Tracking<B> {
+    pub(super) fn visit<E>(
+        &mut self,
+        mut visit: impl FnMut(State<'_, B>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        visit(State::Number(&mut self.log_det))?;
+        visit(State::Batch(&mut self.inverse))
+    }
+
     pub(super) const fn log_abs_det(&self) -> f64 {
         self.log_det
     }

@@ -178,6 +178,9 @@ pub(crate) fn products<B: DenseBackend + Allocate>(b: &B) -> Outcome {
         b,
         &RANGES[..1],
         &[
+            ("outer_onto", |b, rows, x, y, out| {
+                b.outer_onto(rows, 1.0, x, y, x, out)
+            }),
             ("apply_to_both", |b, _, x, y, out| {
                 b.apply_to_both(x, Op::Plain, [y, x], [out, &mut another(b, y)?])
             }),

@@ -10,6 +10,7 @@ mod primitives;
 mod products;
 mod relative;
 mod repetition;
+mod residual;
 mod series;
 mod shards;
 mod training;
@@ -147,5 +148,9 @@ pub fn flow_checks<B: FlowBackend + Allocate + Sync>() -> Vec<Check<B>> {
         training::steps,
         training::guarded_steps,
         training::run_to_run,
+        residual::exact_gradients,
+        residual::roulette_gradients,
+        residual::samples,
+        residual::run_to_run,
     ]
 }

@@ -10,10 +10,14 @@ use crate::failure::{Computed, gives, near};
 use crate::operands::{SHAPES, batch, dirty, ranges, read};
 use crate::{Outcome, Plain};
 
-/// Rows, inputs and outputs: tiny, around the sizes of vectors and tiles, a weight of several
-/// panels, and products of more than 2²⁰ multiply-adds that are worth threads, cut along either side.
-const PRODUCTS: [[usize; 3]; 11] = [
+/// Rows, inputs and outputs: tiny, around the sizes of vectors and tiles, many rows of a few numbers,
+/// a weight of several panels, and products of more than 2²⁰ multiply-adds that are worth threads,
+/// cut along either side.
+const PRODUCTS: [[usize; 3]; 14] = [
     [1, 1, 1],
+    [150, 2, 2],
+    [9, 3, 3],
+    [70, 4, 4],
     [1, 7, 5],
     [5, 1, 3],
     [3, 8, 8],
@@ -136,6 +140,22 @@ pub(crate) fn outer<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                 let tolerance = tolerance::<B::Scalar>(rows.len());
                 gives(case, got(), &want, tolerance)?;
             }
+        }
+        for rows in ranges(count) {
+            let want = Plain::new(outputs, inputs, |i, j| {
+                let sum: f64 = rows.clone().map(|r| s.at(r, i) * v.at(r, j)).sum();
+                before.at(i, j) - 0.7 * sum
+            });
+            let got = || -> Computed<B, Plain> {
+                let mut g = dirty(b, before.shape())?;
+                let s = batch(b, &s.clone().only(&rows))?;
+                let v = batch(b, &v.clone().only(&rows))?;
+                b.outer_onto(rows.clone(), -0.7, &s, &v, &batch(b, &before)?, &mut g)?;
+                read(b, &g)
+            };
+            let case = format!("outer_onto {outputs}×{inputs} {rows:?}");
+            let tolerance = tolerance::<B::Scalar>(rows.len());
+            gives(case, got(), &want, tolerance)?;
         }
     }
     Ok(())

@@ -130,6 +130,15 @@ const CONTROLS: &[(Mutation, &str)] = &[
     (BijectionLogNotAccumulated, "training::guarded_steps"),
     (DefiniteByDeterminant, "training::guarded_steps"),
     (ApplyDependsOnTiming, "training::run_to_run"),
+    (ScaleShiftWithoutShift, "residual::exact_gradients"),
+    (
+        ActivateHalvesTheSecondDerivative,
+        "residual::exact_gradients",
+    ),
+    (ScaleRowsIgnored, "residual::exact_gradients"),
+    (DotRowsOffByOne, "residual::roulette_gradients"),
+    (AddBiasToTheFirstRow, "residual::samples"),
+    (ApplyDependsOnTiming, "residual::run_to_run"),
 ];
 
 #[test]

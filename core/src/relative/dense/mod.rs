@@ -187,9 +187,9 @@ impl<B: DenseBackend> DenseRelative<B> {
             Self::correction(b, self.side, &self.gram, weight, out)?;
             b.axpy(0..dim, 1.0, weight, out)?;
         } else {
-            b.copy(weight, out)?;
             let rows = self.shape(b).rows;
-            self.add_correction(b, 1.0 / rows as f64, out)?;
+            let (left, right) = self.side.factors(&self.u, &self.v, &self.image);
+            b.outer_onto(0..rows, 1.0 / rows as f64, left, right, weight, out)?;
         }
         Ok(())
     }

@@ -83,6 +83,7 @@ fn row_sums<B: Backend + Allocate>(
         b.scale_rows(&row_results(b, &unit)?, &mut sum)?;
         let mut gradient = Plain::filled(op.weight.shape(), 0.0);
         op.accumulate(b, &sum, &probe, &mut gradient)?;
+        op.finish(b, &mut gradient)?;
         // The gradient is that with respect to W, and J_r = a_r W.
         gradients.push(gradient.scaled(1.0 / op.factors[r]));
     }

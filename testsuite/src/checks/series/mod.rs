@@ -58,6 +58,7 @@ fn run<B: Allocate, O: BilinearGradient<B>>(
     // `probe` is lent mutably, and the contraction needs it beside the sum.
     let probe = batch(b, probes)?;
     op.accumulate(b, workspace.sum(), &probe, gradient)?;
+    op.finish(b, gradient)?;
     read_rows(b, &out)
 }
 

@@ -1,0 +1,245 @@
+//! What `fit` is told.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use detfree::flows::relative::Optimiser;
+use detfree::{Activation, BaseDensity, Side, flows};
+
+use super::residual::Residual;
+use super::values::{activation, duration, lambda, optimiser, positive};
+
+/// Fit a density to the rows of a table and save it.
+///
+/// Rows are split at random: 80% train, 10% decide when to stop, 10% are held out and make the
+/// report. The report is in nats per row in the data's own units, beside the same figure for a
+/// full-covariance Gaussian.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    detfree fit data/faithful.csv --dequantize --plot density.png\n  \
+    detfree fit toy:moons --layers 40 --budget 30s --plot moons.png\n  \
+    detfree fit data/digits.csv.gz --dequantize --model residual --checkpoint digits.run\n  \
+    detfree fit train.npy --test test.npy --json")]
+pub(crate) struct Fit {
+    /// A .csv or .csv.gz file (header or not), .npy, IDX (.gz too), or toy:NAME.
+    pub(crate) data: String,
+
+    /// The kind of model.
+    #[arg(long, value_enum, default_value_t = ModelKind::Relative)]
+    pub(crate) model: ModelKind,
+
+    /// Settings of an experiment; other options change single ones of them.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) preset: Option<Preset>,
+
+    /// Layers of a relative flow [default: 4 to 32, the more the fewer the columns and the more the rows].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) layers: Option<u32>,
+
+    /// Between layers: leaky-softplus:ALPHA, and of relative flows tanh-linear:ALPHA,BETA or identity,
+    /// of residual ones lip-swish:BETA (learned from there), elu, sine or tanh [default:
+    /// leaky-softplus:0.3, or lip-swish].
+    #[arg(long, value_name = "KIND", value_parser = activation)]
+    pub(crate) activation: Option<Activation>,
+
+    /// The density of the flow's output.
+    #[arg(long, value_enum, default_value_t = Base::Normal)]
+    pub(crate) base: Base,
+
+    /// What makes steps of gradients: adam, and of relative flows momentum:DECAY, or sgd, which
+    /// follows the exact log-likelihood through every step [default: adam].
+    #[arg(long, value_name = "KIND", value_parser = optimiser)]
+    pub(crate) optimiser: Option<Optimiser>,
+
+    /// The side of a layer on which the group of the relative gradient acts [default: plain].
+    #[arg(long, value_enum)]
+    pub(crate) gradient: Option<Gradient>,
+
+    /// The most passes over the training rows [default: 5000].
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<NonZeroU32>,
+
+    /// The most time for training, such as 60s or 5m [default: no limit].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) budget: Option<Duration>,
+
+    /// Rows of a minibatch [default: 50; of residual flows up to 500, the more the fewer the columns].
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<NonZeroU32>,
+
+    /// The initial learning rate [default: 0.64 over the number of columns, at most 0.01; of residual
+    /// flows 0.001].
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) lr: Option<f64>,
+
+    /// How the learning rate changes [default: plateau].
+    #[arg(long, value_enum)]
+    pub(crate) schedule: Option<Schedule>,
+
+    /// Epochs without improvement after which training stops [default: 40 epochs and 2000 steps].
+    #[arg(long, value_name = "N")]
+    pub(crate) patience: Option<NonZeroU32>,
+
+    /// Of the split, the initial weights, shuffles and noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// A file to hold out; all rows of DATA then train (90%) or validate (10%).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) test: Option<PathBuf>,
+
+    /// Rows of DATA that decide when to stop [default: a tenth].
+    #[arg(long, value_name = "N")]
+    pub(crate) validation: Option<NonZeroU32>,
+
+    /// Points to draw from a toy distribution; 10,000 fresh ones are held out.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(4..=100_000_000))]
+    pub(crate) rows: u32,
+
+    /// Add uniform noise of one unit to columns of whole numbers [default for IDX files].
+    #[arg(long)]
+    pub(crate) dequantize: bool,
+
+    /// Take the logit of LAMBDA + (1 - 2 LAMBDA) x / LEVELS first, as is done for images; LEVELS is
+    /// 256 for IDX files, else one more than the largest value.
+    #[arg(long, value_name = "LAMBDA", value_parser = lambda)]
+    pub(crate) logit: Option<f64>,
+
+    /// What to compute with.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
+
+    /// Threads for large products [default: all processors].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+
+    /// The model file to write.
+    #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
+    pub(crate) out: PathBuf,
+
+    /// A picture (PNG) of the data beside the learned density.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+
+    /// A file to save the run in as it goes, for --resume.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+
+    /// The time between two such savings, such as 30s; the end of the run is saved too.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, requires = "checkpoint")]
+    pub(crate) checkpoint_every: Duration,
+
+    /// Go on from the file of --checkpoint, where there is one: the same numbers as without a break.
+    #[arg(long, requires = "checkpoint")]
+    pub(crate) resume: bool,
+
+    /// Print one JSON object as the last line of stdout, and no progress.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) residual: Residual,
+}
+
+impl Fit {
+    /// The λ of the logit, where there is one.
+    pub(crate) fn logit(&self) -> Option<f64> {
+        let preset = match self.preset {
+            Some(Preset::RgMnist) => Some(1e-6),
+            _ => None,
+        };
+        self.logit.or(preset)
+    }
+
+    /// How many rows validate, where that is said.
+    pub(crate) fn validation(&self) -> Option<usize> {
+        let preset = match self.preset {
+            // 50,000 of 60,000 then train, as in Papamakarios et al. 2017.
+            Some(Preset::RgMnist) => NonZeroU32::new(10_000),
+            _ => None,
+        };
+        self.validation.or(preset).map(|rows| rows.get() as usize)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelKind {
+    /// Square layers trained by the relative gradient; exact likelihood.
+    Relative,
+    /// Contractive residual blocks; unbiased likelihood.
+    Residual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    F32,
+    F64,
+}
+
+/// Experiments of Gresele et al. 2020.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    /// 100 layers for two-dimensional toys.
+    RgToy,
+    /// 2 layers for MNIST in logit space (DATA and --test are its IDX files).
+    RgMnist,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Base {
+    /// Standard normal.
+    Normal,
+    /// Hyperbolic secant, with heavier tails.
+    Secant,
+    /// Logistic.
+    Logistic,
+}
+
+impl From<Base> for BaseDensity {
+    fn from(base: Base) -> Self {
+        match base {
+            Base::Normal => Self::Normal,
+            Base::Secant => Self::HyperbolicSecant,
+            Base::Logistic => Self::Logistic,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Gradient {
+    /// On the output.
+    Plain,
+    /// On the input.
+    Transposed,
+}
+
+impl From<Gradient> for Side {
+    fn from(gradient: Gradient) -> Self {
+        match gradient {
+            Gradient::Plain => Self::Plain,
+            Gradient::Transposed => Self::Transposed,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Schedule {
+    /// Halved whenever validation stops improving.
+    Plateau,
+    /// It does not.
+    Constant,
+    /// To zero along half a cosine over all epochs.
+    Cosine,
+}
+
+impl From<Schedule> for flows::Schedule {
+    fn from(schedule: Schedule) -> Self {
+        match schedule {
+            Schedule::Plateau => Self::Plateau,
+            Schedule::Constant => Self::Constant,
+            Schedule::Cosine => Self::Cosine,
+        }
+    }
+}

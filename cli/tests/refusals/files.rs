@@ -1,0 +1,158 @@
+//! Files that are not read or written.
+
+use std::fs;
+
+use crate::{detfree, folder, refuses, table};
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    // Found before training: a million epochs would take hours.
+    for (option, path) in [
+        ("--out", "absent/model.safetensors"),
+        ("--out", "folder"),
+        ("--out", "good.csv/model.safetensors"),
+        ("--plot", "absent/density.png"),
+        ("--plot", "folder"),
+    ] {
+        refuses(
+            &folder,
+            &["fit", "good.csv", "--epochs", "1000000", option, path],
+            &[path],
+        );
+    }
+}
+
+#[test]
+fn models_and_tables_that_do_not_fit() {
+    let folder = folder(&[
+        ("good.csv", &table("1.5,2.5")),
+        ("wide.csv", b"a,b,c\n1.5,2.5,3.5\n"),
+    ]);
+    let path = folder.path();
+    let output = detfree(path, &["fit", "good.csv", "--epochs", "2"]);
+    assert!(output.status.success());
+    let model = path.join("model.safetensors");
+    let bytes = fs::read(&model).unwrap();
+    fs::write(path.join("truncated"), &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(path.join("foreign"), b"PK\x03\x04 something else entirely").unwrap();
+    let mut corrupt = bytes.clone();
+    let last = corrupt.len() - 4;
+    corrupt[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(path.join("corrupt"), corrupt).unwrap();
+
+    refuses(
+        &folder,
+        &["score", "model.safetensors", "wide.csv"],
+        &["wide.csv", "expected 2 columns", "found 3"],
+    );
+    refuses(
+        &folder,
+        &["score", "model.safetensors", "absent.csv"],
+        &["absent.csv"],
+    );
+    for file in ["truncated", "foreign", "corrupt", "absent"] {
+        refuses(&folder, &["score", file, "good.csv"], &[file]);
+        refuses(&folder, &["sample", file, "-n", "3"], &[file]);
+        refuses(&folder, &["info", file], &[file]);
+    }
+    refuses(
+        &folder,
+        &["fit", "good.csv", "--test", "wide.csv"],
+        &["wide.csv", "expected 2 columns"],
+    );
+}
+
+/// A residual flow whose file has been changed so that a block may have no inverse, or holds no
+/// numbers; exact figures that cost more than they may.
+#[test]
+fn residual_models_that_cannot_be_used() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    let path = folder.path();
+    let fit = ["fit", "good.csv", "--model", "residual", "--epochs", "2"];
+    assert!(detfree(path, &fit).status.success());
+    let model = path.join("model.safetensors");
+    let bytes = fs::read(&model).unwrap();
+    // The last number of the file is one of a weight.
+    let with = |number: f32| {
+        let mut bytes = bytes.clone();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&number.to_le_bytes());
+        bytes
+    };
+    fs::write(path.join("steep"), with(1e3)).unwrap();
+    fs::write(path.join("nan"), with(f32::NAN)).unwrap();
+    for (file, piece) in [("steep", "no inverse"), ("nan", "not finite")] {
+        refuses(&folder, &["score", file, "good.csv"], &["corrupt", piece]);
+        refuses(&folder, &["sample", file, "-n", "3"], &["corrupt", piece]);
+    }
+    let score = ["score", "model.safetensors", "good.csv", "--exact"];
+    refuses(
+        &folder,
+        &[&score[..], &["--products", "5"]].concat(),
+        &["16 products", "--products", "--tol"],
+    );
+    refuses(&folder, &[&score[..], &["--tol", "1"]].concat(), &["--tol"]);
+    for value in ["0", "-1", "nan", "inf"] {
+        let tol = format!("--tol={value}");
+        refuses(
+            &folder,
+            &["score", "model.safetensors", "good.csv", &tol],
+            &["--tol", value],
+        );
+    }
+}
+
+/// A checkpoint is neither lost by accident nor taken for that of another run.
+#[test]
+fn checkpoints_of_other_runs() {
+    let folder = folder(&[
+        ("good.csv", &table("1.5,2.5")),
+        ("other.csv", &table("1.5,2.25")),
+        ("foreign", b"PK\x03\x04 something else entirely"),
+    ]);
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let path = folder.path();
+    let fit = ["fit", "good.csv", "--epochs", "2", "--checkpoint"];
+    let output = detfree(path, &[&fit[..], &["run"]].concat());
+    assert!(output.status.success());
+    refuses(
+        &folder,
+        &[&fit[..], &["run"]].concat(),
+        &["run", "--resume", "remove it"],
+    );
+    refuses(&folder, &[&fit[..], &["folder"]].concat(), &["folder"]);
+    refuses(
+        &folder,
+        &[&fit[..], &["absent/run"]].concat(),
+        &["absent/run"],
+    );
+    refuses(&folder, &["fit", "good.csv", "--resume"], &["--checkpoint"]);
+    let model = fs::read(path.join("model.safetensors")).unwrap();
+    fs::write(path.join("model"), model).unwrap();
+    for (file, piece) in [
+        ("foreign", "not a checkpoint"),
+        ("model", "not a checkpoint"),
+    ] {
+        refuses(
+            &folder,
+            &[&fit[..], &[file, "--resume"]].concat(),
+            &[file, piece],
+        );
+    }
+    for (option, piece) in [
+        (&["--seed", "1"][..], "training data"),
+        (&["--lr", "0.5"], "learning rate is"),
+        (&["--batch", "3"], "batch is 50, here it is 3"),
+        (&["--layers", "2"], "another run"),
+        (&["--base", "secant"], "base density is Normal"),
+        (&["--optimiser", "sgd"], "optimiser is Adam"),
+        (&["--precision", "f64"], "number type"),
+    ] {
+        let resume = [&fit[..], &["run", "--resume"], option].concat();
+        refuses(&folder, &resume, &["run", "another run", piece]);
+    }
+    let other = ["fit", "other.csv", "--checkpoint", "run", "--resume"];
+    refuses(&folder, &other, &["run", "data"]);
+}

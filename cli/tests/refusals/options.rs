@@ -1,0 +1,131 @@
+//! Options that nothing is fitted with.
+
+use crate::{folder, refuses, table};
+
+#[test]
+fn options_out_of_range() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    for (option, value) in [
+        ("--layers", "0"),
+        ("--batch", "0"),
+        ("--epochs", "0"),
+        ("--lr", "nan"),
+        ("--lr", "-1"),
+        ("--lr", "inf"),
+        ("--budget", "soon"),
+        ("--budget", "0s"),
+        ("--threads", "0"),
+        ("--rows", "0"),
+        ("--precision", "f16"),
+        ("--model", "other"),
+        ("--seed", "-1"),
+        ("--preset", "rg-other"),
+        ("--patience", "0"),
+        ("--validation", "0"),
+        ("--schedule", "linear"),
+        ("--gradient", "ordinary"),
+        ("--base", "cauchy"),
+        ("--activation", "tanh"),
+        ("--activation", "leaky-softplus:2"),
+        ("--activation", "tanh-linear:1"),
+        ("--optimiser", "lbfgs"),
+        ("--optimiser", "momentum:1"),
+        ("--logit", "0.5"),
+        ("--activation", "elu"),
+        ("--activation", "lip-swish:0"),
+        ("--activation", "relu"),
+    ] {
+        refuses(
+            &folder,
+            &["fit", "good.csv", &format!("{option}={value}")],
+            &[option, value],
+        );
+    }
+    for (option, value) in [
+        ("--lipschitz", "1"),
+        ("--lipschitz", "1.5"),
+        ("--lipschitz", "0"),
+        ("--lipschitz", "-0.9"),
+        ("--lipschitz", "nan"),
+        ("--blocks", "0"),
+        ("--hidden", "64,0"),
+        ("--hidden", "wide"),
+        ("--hidden", ""),
+        ("--clip", "0"),
+        ("--clip", "-1"),
+        ("--ema", "1"),
+        ("--ema", "-0.1"),
+        ("--warmup", "0"),
+        ("--estimator", "best"),
+        ("--estimator", "truncated:0"),
+        ("--estimator", "truncated:x"),
+        ("--activation", "identity"),
+        ("--activation", "tanh-linear:1,0.1"),
+        ("--activation", "relu"),
+        ("--activation", "lip-swish:-1"),
+        ("--checkpoint-every", "soon"),
+    ] {
+        let option_and_value = format!("{option}={value}");
+        refuses(
+            &folder,
+            &["fit", "good.csv", "--model", "residual", &option_and_value],
+            &[option],
+        );
+    }
+    let lipschitz = ["fit", "good.csv", "--model", "residual", "--lipschitz", "1"];
+    refuses(&folder, &lipschitz, &["between 0 and 1"]);
+    refuses(&folder, &["fit"], &["<DATA>"]);
+    refuses(&folder, &["fut", "good.csv"], &["fut"]);
+    refuses(&folder, &["sample", "m", "-n", "0"], &["0"]);
+}
+
+/// Options that a kind of model would ignore.
+#[test]
+fn options_of_the_other_kind_of_model() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    for (model, options) in [
+        (
+            "relative",
+            &[
+                &["--blocks", "3"][..],
+                &["--hidden", "8"],
+                &["--lipschitz", "0.5"],
+                &["--clip", "1"],
+                &["--ema", "0.9"],
+                &["--warmup", "10"],
+                &["--estimator", "exact"],
+                &["--explain"],
+            ][..],
+        ),
+        (
+            "residual",
+            &[
+                &["--layers", "3"],
+                &["--preset", "rg-toy"],
+                &["--gradient", "plain"],
+                &["--optimiser", "sgd"],
+            ],
+        ),
+    ] {
+        for option in options {
+            refuses(
+                &folder,
+                &[&["fit", "good.csv", "--model", model], *option].concat(),
+                &[option[0], "--model residual", "--model relative"],
+            );
+        }
+    }
+}
+
+/// A learning rate that throws every weight away leaves no model, and a reason.
+#[test]
+fn divergence_before_any_model() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    for model in ["relative", "residual"] {
+        refuses(
+            &folder,
+            &["fit", "good.csv", "--lr", "1e30", "--model", model],
+            &["diverged", "--lr"],
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! Training of a flow by relative gradients.
+
+use alloc::format;
+
+use detfree_core::{Affine, Allocate, Backend, Error, FlowBackend, Shape, Side};
+
+use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow};
+use crate::fit::{State, StepReport, Trainer, Validation};
+
+/// A flow with all that training by the relative gradient needs.
+pub struct RelativeTrainer<B: Backend> {
+    current: RelativeFlow<B>,
+    tape: FlowTape<B>,
+    state: OptimiserState<B>,
+    evaluator: Evaluator<B>,
+    best: RelativeFlow<B>,
+}
+
+impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
+    /// For steps on batches of `shape`, along the relative gradient of a group that acts on `side`
+    /// of every layer.
+    ///
+    /// # Errors
+    /// [`Error::Singular`] where a weight to be tracked is; the device's.
+    pub fn new(
+        b: &B,
+        flow: RelativeFlow<B>,
+        shape: Shape,
+        optimiser: Optimiser,
+        side: Side,
+    ) -> Result<Self, Error<B::Error>> {
+        Ok(Self {
+            tape: FlowTape::new(b, &flow, shape)?,
+            state: OptimiserState::new(b, &flow, shape, optimiser, side)?,
+            evaluator: Evaluator::new(b, &flow, shape.dim)?,
+            best: flow.duplicate(b)?,
+            current: flow,
+        })
+    }
+}
+
+impl<B: Backend> RelativeTrainer<B> {
+    /// The flow with the weights that were kept last; the initial ones before any.
+    #[must_use]
+    pub const fn flow(&self) -> &RelativeFlow<B> {
+        &self.best
+    }
+}
+
+impl<B: FlowBackend + Allocate> Trainer<B> for RelativeTrainer<B> {
+    fn step(
+        &mut self,
+        b: &B,
+        batch: &[B::Scalar],
+        rate: f64,
+    ) -> Result<StepReport, Error<B::Error>> {
+        self.state
+            .step(b, &mut self.current, &mut self.tape, batch, rate)
+    }
+
+    fn validate(&mut self, b: &B, rows: &[B::Scalar]) -> Result<Validation, Error<B::Error>> {
+        Ok(Validation {
+            mean: self.evaluator.mean(b, &self.current, rows)?,
+            standard_error: 0.0,
+            drift: self.state.refresh(b, &self.current)?,
+        })
+    }
+
+    fn keep(&mut self, b: &B) -> Result<(), B::Error> {
+        self.best.copy_from(b, &self.current)
+    }
+
+    fn visit<E>(&mut self, mut visit: impl FnMut(State<'_, B>) -> Result<(), E>) -> Result<(), E> {
+        let RelativeFlow {
+            activation, base, ..
+        } = self.current;
+        visit(State::Setting("activation", format!("{activation:?}")))?;
+        visit(State::Setting("base density", format!("{base:?}")))?;
+        for Affine { weight, bias } in self.current.layers.iter_mut().chain(&mut self.best.layers) {
+            visit(State::Batch(weight))?;
+            visit(State::Batch(bias))?;
+        }
+        self.state.visit(visit)
+    }
+}

@@ -1,0 +1,229 @@
+//! One residual block: a net of bounded Lipschitz constant, and the affine map behind it.
+
+use alloc::vec::Vec;
+
+use detfree_core::{
+    Activation, Affine, Allocate, Backend, DenseBackend, Error, FlowBackend, Key, Scalar, Shape,
+};
+
+use super::{BlockParameters, check_contraction};
+use crate::SpectralBound;
+use crate::mlp::Mlp;
+
+/// How small the last weight of a new block is beside what its bound allows: the block starts near
+/// the identity, and yet its gradients do not vanish.
+const START: f64 = 0.5;
+
+/// x ↦ exp(s) ∘ (x + g(x)) + t
+pub(crate) struct Block<B: Backend> {
+    /// What Lip(g) is held to.
+    pub(crate) lipschitz: f64,
+    pub(crate) net: Mlp<B>,
+    /// s
+    pub(crate) log_scale: Vec<f64>,
+    /// t
+    pub(crate) shift: Vec<f64>,
+    /// One for every weight of the net.
+    pub(crate) bounds: Vec<SpectralBound<B>>,
+}
+
+impl<B: FlowBackend + Allocate> Block<B> {
+    pub(crate) fn random(
+        b: &B,
+        widths: &[usize],
+        activation: Activation,
+        lipschitz: f64,
+        key: Key,
+    ) -> Result<Self, Error<B::Error>> {
+        check_contraction(lipschitz)?;
+        let dim = widths.first().copied().unwrap_or(0);
+        let mut net = Mlp::random(b, widths, activation, 1.0, key)?;
+        let limit = layer_limit(&net, lipschitz);
+        let mut bounds = Vec::new();
+        let last = net.layers.len() - 1;
+        for (l, Affine { weight, bias }) in net.layers.iter_mut().enumerate() {
+            let mut bound = SpectralBound::new(b, weight)?;
+            bound.limit(b, weight, if l == last { limit * START } else { limit })?;
+            if l == last {
+                b.fill(detfree_core::Fill::Constant(0.0), bias)?;
+            }
+            bounds.push(bound);
+        }
+        Ok(Self {
+            lipschitz,
+            net,
+            log_scale: alloc::vec![0.0; dim],
+            shift: alloc::vec![0.0; dim],
+            bounds,
+        })
+    }
+
+    pub(crate) fn upload(
+        b: &B,
+        dim: usize,
+        lipschitz: f64,
+        parameters: &BlockParameters,
+    ) -> Result<Self, Error<B::Error>> {
+        let BlockParameters {
+            layers: host,
+            activations,
+            log_scale,
+            shift,
+        } = parameters;
+        let check = |what, expected, found| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(Error::Shape {
+                    what,
+                    expected,
+                    found,
+                })
+            }
+        };
+        let vector = |numbers: &[f64]| Shape::new(1, numbers.len());
+        let layers_of = |activations: usize| Shape::new(activations + 1, dim);
+        let (expected, found) = (
+            layers_of(host.len().max(2) - 1),
+            layers_of(activations.len()),
+        );
+        check("a block's net (as layers and inputs)", expected, found)?;
+        check("a block's scale", Shape::new(1, dim), vector(log_scale))?;
+        check("a block's shift", Shape::new(1, dim), vector(shift))?;
+        let mut inputs = dim;
+        let (mut layers, mut bounds) = (Vec::new(), Vec::new());
+        for Affine { weight, bias } in host {
+            let shape = Shape::new(bias.len(), inputs);
+            if weight.len() != shape.rows * shape.dim {
+                let found = Shape::new(weight.len() / inputs.max(1), inputs);
+                check("a weight of a block", shape, found)?;
+            }
+            let layer = Affine {
+                weight: put(b, weight, shape)?,
+                bias: put(b, bias, Shape::new(1, shape.rows))?,
+            };
+            bounds.push(SpectralBound::new(b, &layer.weight)?);
+            layers.push(layer);
+            inputs = shape.rows;
+        }
+        check(
+            "a block's output",
+            Shape::new(1, dim),
+            Shape::new(1, inputs),
+        )?;
+        Ok(Self {
+            lipschitz,
+            net: Mlp {
+                layers,
+                activations: activations.clone(),
+            },
+            log_scale: log_scale.clone(),
+            shift: shift.clone(),
+            bounds,
+        })
+    }
+
+    pub(crate) fn download(&self, b: &B) -> Result<BlockParameters, B::Error> {
+        let mut layers = Vec::new();
+        for Affine { weight, bias } in &self.net.layers {
+            layers.push(Affine {
+                weight: get(b, weight)?,
+                bias: get(b, bias)?,
+            });
+        }
+        Ok(BlockParameters {
+            layers,
+            activations: self.net.activations.clone(),
+            log_scale: self.log_scale.clone(),
+            shift: self.shift.clone(),
+        })
+    }
+}
+
+impl<B: DenseBackend> Block<B> {
+    /// Scales weights down until Lip(g) is certified to be at most what it is held to; to be called after every change
+    /// of the weights.
+    ///
+    /// Every layer may use the same share of the bound. That is no loss where the sharpness of a
+    /// [`Activation::LipSwish`] is learned: σ(h) = f(βh)/β moves scale from one layer to the next.
+    pub(crate) fn limit(&mut self, b: &B) -> Result<(), Error<B::Error>> {
+        let limit = layer_limit(&self.net, self.lipschitz);
+        for (layer, bound) in self.net.layers.iter_mut().zip(&mut self.bounds) {
+            bound.limit(b, &mut layer.weight, limit)?;
+        }
+        Ok(())
+    }
+
+    /// The same without the certificate: the bounds are lost.
+    pub(crate) fn restrain(&mut self, b: &B) -> Result<(), Error<B::Error>> {
+        let limit = layer_limit(&self.net, self.lipschitz);
+        for (layer, bound) in self.net.layers.iter_mut().zip(&mut self.bounds) {
+            bound.restrain(b, &mut layer.weight, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Copies the numbers and the bounds of a block of the same widths.
+    pub(crate) fn copy_from(&mut self, b: &B, other: &Self) -> Result<(), B::Error> {
+        for (to, from) in self.net.layers.iter_mut().zip(&other.net.layers) {
+            b.copy(&from.weight, &mut to.weight)?;
+            b.copy(&from.bias, &mut to.bias)?;
+        }
+        for (to, from) in self.bounds.iter_mut().zip(&other.bounds) {
+            to.copy_from(b, from)?;
+        }
+        self.net.activations.clone_from(&other.net.activations);
+        self.log_scale.clone_from(&other.log_scale);
+        self.shift.clone_from(&other.shift);
+        Ok(())
+    }
+}
+
+impl<B: Backend> Block<B> {
+    /// The certified bound Π_l ‖W_l‖ Π_l Lip(σ_l) of Lip(g).
+    pub(crate) fn contraction(&self) -> f64 {
+        let slopes = self.net.activations.iter().map(|sigma| sigma.lipschitz());
+        let bounds = self.bounds.iter().map(SpectralBound::get);
+        let factors = self.bounds.len() + self.net.activations.len();
+        // Every factor of the product rounds down by at most ε/2.
+        bounds.chain(slopes).product::<f64>() * (1.0 + factors as f64 * f64::EPSILON)
+    }
+
+    /// The bound that estimators may count on: the certified one, or where training has lost it what
+    /// the power iteration holds Lip(g) to.
+    pub(crate) fn bound(&self) -> f64 {
+        let contraction = self.contraction();
+        if contraction.is_finite() {
+            contraction
+        } else {
+            self.lipschitz
+        }
+    }
+
+    /// Σ_j s_j
+    pub(crate) fn log_scale_sum(&self) -> f64 {
+        self.log_scale.iter().sum()
+    }
+}
+
+/// What ‖W‖ of every layer may be for Lip(g) ≤ `lipschitz`.
+fn layer_limit<B: Backend>(net: &Mlp<B>, lipschitz: f64) -> f64 {
+    let slopes: f64 = net.activations.iter().map(|s| s.lipschitz()).product();
+    let layers = net.layers.len() as f64;
+    let rounding = 1.0 - 4.0 * f64::EPSILON;
+    libm::pow(lipschitz / slopes, 1.0 / layers) * rounding
+}
+
+fn put<B: Allocate>(b: &B, values: &[f64], shape: Shape) -> Result<B::Batch, B::Error> {
+    let mut batch = b.batch(shape)?;
+    let values: Vec<B::Scalar> = values.iter().map(|&x| Scalar::from_f64(x)).collect();
+    b.upload(&values, &mut batch)?;
+    Ok(batch)
+}
+
+fn get<B: Backend>(b: &B, batch: &B::Batch) -> Result<Vec<f64>, B::Error> {
+    let Shape { rows, dim } = b.shape(batch);
+    let mut host = alloc::vec![B::Scalar::default(); rows * dim];
+    b.download(batch, &mut host)?;
+    Ok(host.into_iter().map(Scalar::to_f64).collect())
+}

@@ -1,0 +1,132 @@
+//! Estimates of the log-densities of many rows, in pieces of a fixed size on all threads.
+
+use alloc::vec::Vec;
+
+use detfree_core::{Allocate, Backend, Draw, Error, FlowBackend, Key, Shape};
+
+use super::{Estimator, ResidualFlow, Tape};
+
+/// The most rows that are evaluated at once on a thread.
+const PIECE: usize = 256;
+
+/// The memory of evaluations.
+pub struct Evaluator<B: Backend> {
+    workers: Vec<Worker<B>>,
+    shape: Shape,
+}
+
+struct Worker<B: Backend> {
+    number: usize,
+    tape: Tape<B>,
+    rows: Vec<B::Scalar>,
+    log: Vec<f64>,
+    /// Of all its pieces, one after the other.
+    figures: Vec<f64>,
+    products: u64,
+    outcome: Result<(), Error<B::Error>>,
+}
+
+impl<B: FlowBackend + Allocate> Evaluator<B> {
+    /// Memory for `flow` on pieces of at most `rows` rows, for as many threads as `workers`.
+    ///
+    /// # Errors
+    /// As [`Tape::new`].
+    pub fn new(
+        b: &B,
+        flow: &ResidualFlow<B>,
+        estimator: Estimator,
+        rows: usize,
+        workers: usize,
+    ) -> Result<Self, Error<B::Error>> {
+        let shape = Shape::new(rows.clamp(1, PIECE), flow.dim());
+        let worker = |number| -> Result<_, Error<B::Error>> {
+            Ok(Worker {
+                number,
+                tape: Tape::new(b, flow, shape, estimator)?,
+                rows: alloc::vec![B::Scalar::default(); shape.rows * shape.dim],
+                log: alloc::vec![0.0; shape.rows],
+                figures: Vec::new(),
+                products: 0,
+                outcome: Ok(()),
+            })
+        };
+        Ok(Self {
+            workers: (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?,
+            shape,
+        })
+    }
+}
+
+impl<B: FlowBackend + Sync> Evaluator<B> {
+    /// An estimate of the log-density of every row of row-major `rows`, in order, appended to `out`;
+    /// the products it took.
+    ///
+    /// A row's probes depend on `key` and its number alone. Its number of terms depends on the rows of
+    /// its piece too, as they are stratified.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `rows` is no whole number of rows; the device's.
+    pub fn log_density(
+        &mut self,
+        b: &B,
+        flow: &ResidualFlow<B>,
+        rows: &[B::Scalar],
+        key: Key,
+        out: &mut Vec<f64>,
+    ) -> Result<u64, Error<B::Error>> {
+        let dim = self.shape.dim.max(1);
+        if !rows.len().is_multiple_of(dim) {
+            return Err(Error::Shape {
+                what: "the last row",
+                expected: Shape::new(1, dim),
+                found: Shape::new(1, rows.len() % dim),
+            });
+        }
+        let (piece, step) = (self.shape.rows, self.workers.len());
+        b.each_shard(&mut self.workers, |b, worker| {
+            let pieces = rows.chunks(piece * dim).enumerate();
+            worker.outcome = worker.run(b, flow, pieces.skip(worker.number).step_by(step), key);
+            Ok(())
+        })?;
+        let mut products = 0;
+        for worker in &mut self.workers {
+            core::mem::replace(&mut worker.outcome, Ok(()))?;
+            products += worker.products;
+        }
+        let start = out.len();
+        let pieces = (rows.len() / dim).div_ceil(piece);
+        for number in 0..pieces {
+            let worker = self.workers.get(number % step);
+            let figures = worker.map_or(&[][..], |worker| &worker.figures);
+            out.extend(figures.iter().skip(number / step * piece).take(piece));
+        }
+        out.truncate(start + rows.len() / dim);
+        Ok(products)
+    }
+}
+
+impl<B: FlowBackend> Worker<B> {
+    fn run<'a>(
+        &mut self,
+        b: &B,
+        flow: &ResidualFlow<B>,
+        pieces: impl Iterator<Item = (usize, &'a [B::Scalar])>,
+        key: Key,
+    ) -> Result<(), Error<B::Error>> {
+        self.figures.clear();
+        self.products = 0;
+        for (number, piece) in pieces {
+            // A last, shorter piece leaves old rows behind itself; their figures are not read.
+            for (to, &from) in self.rows.iter_mut().zip(piece) {
+                *to = from;
+            }
+            let draw = Draw::new(key).at_row((number * self.log.len()) as u64);
+            let work = self
+                .tape
+                .log_density(b, flow, &self.rows, draw, &mut self.log)?;
+            self.products += work.products;
+            self.figures.extend_from_slice(&self.log);
+        }
+        Ok(())
+    }
+}

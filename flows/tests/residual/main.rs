@@ -1,0 +1,10 @@
+//! Residual flows: densities and gradients against explicit determinants and differences, training,
+//! Lipschitz bounds.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod gradient;
+mod inverse;
+mod plain;
+mod score;
+mod training;

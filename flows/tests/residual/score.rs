@@ -1,0 +1,129 @@
+//! Scores: exact ones against the long way, estimates against exact ones.
+
+use detfree_core::reference::Heap;
+use detfree_core::{Activation, BaseDensity, Key};
+use detfree_flows::residual::{
+    Accuracy, Estimator, ResidualFlow, ResidualOptions, ScoreError, Scores,
+};
+
+use crate::plain;
+
+type Host = Heap<f64>;
+
+/// A flow at its Lipschitz bounds, of so many dimensions that a pilot of the series costs less than
+/// explicit Jacobians where `dim` is large.
+fn flow(dim: usize, lipschitz: f64) -> ResidualFlow<Host> {
+    let b = Host::new();
+    let options = ResidualOptions {
+        blocks: 2,
+        hidden: vec![8],
+        activation: Activation::Sine,
+        lipschitz,
+        base: BaseDensity::Normal,
+    };
+    let flow = ResidualFlow::random(&b, dim, &options, Key::new(5)).unwrap();
+    let mut parameters = flow.to_parameters(&b).unwrap();
+    for block in &mut parameters.blocks {
+        block.log_scale[0] = 0.3;
+    }
+    ResidualFlow::from_parameters(&b, dim, &parameters, BaseDensity::Normal).unwrap()
+}
+
+fn inputs(rows: usize, dim: usize) -> Vec<f64> {
+    let normal = |i: usize| Key::new(3).normal((i / dim) as u64, (i % dim) as u32);
+    (0..rows * dim).map(normal).collect()
+}
+
+fn score(flow: &ResidualFlow<Host>, x: &[f64], accuracy: Accuracy, workers: usize) -> Scores {
+    let b = Host::new();
+    flow.score(&b, x, accuracy, Key::new(9), workers).unwrap()
+}
+
+const EXACT: Accuracy = Accuracy::Exact {
+    most_products: 10_000,
+};
+
+#[test]
+fn exact_scores_are_exact_and_bounded() {
+    let (b, dim) = (Host::new(), 3);
+    let flow = flow(dim, 0.9);
+    let parameters = flow.to_parameters(&b).unwrap();
+    // More rows than a piece, and no whole number of pieces.
+    let x = inputs(600, dim);
+    let scores = score(&flow, &x, EXACT, 2);
+    assert_eq!(scores.estimator, Estimator::Explicit);
+    assert_eq!(scores.rows.len(), 600);
+    for (x, row) in x.chunks_exact(dim).zip(&scores.rows).step_by(7) {
+        assert!((row.log_density - plain::log_density(&parameters, x)).abs() < 1e-8);
+        assert!(row.standard_error == 0.0 && row.rounding > 0.0 && row.rounding < 1e-9);
+    }
+    assert_eq!(score(&flow, &x, EXACT, 1), scores);
+    let few = Accuracy::Exact { most_products: 5 };
+    let refused = flow.score(&b, &x, few, Key::new(1), 1);
+    let too_many = ScoreError::TooManyProducts { needed: 6, most: 5 };
+    assert_eq!(refused, Err(too_many));
+}
+
+/// 300 dimensions, where the series is cheaper: every row's ±2 standard errors interval covers the exact
+/// figure in at least 90% of cases, the errors stay below the tolerance in most rows, and the mean over
+/// rows shows no bias of five of its standard errors.
+#[test]
+fn estimates_cover_exact_scores() {
+    let dim = 300;
+    let flow = flow(dim, 0.8);
+    let x = inputs(200, dim);
+    let exact = score(&flow, &x, EXACT, 1);
+    let tolerance = 0.05;
+    let wanted = Accuracy::StandardError {
+        tolerance,
+        most_products: 100_000,
+    };
+    let scores = score(&flow, &x, wanted, 2);
+    assert!(matches!(scores.estimator, Estimator::Series { .. }));
+    let rows = || scores.rows.iter().zip(&exact.rows);
+    let covered = rows()
+        .filter(|(row, exact)| {
+            (row.log_density - exact.log_density).abs() <= 2.0 * row.standard_error
+        })
+        .count();
+    assert!(covered >= 180, "{covered} of 200 covered");
+    assert!(scores.above_tolerance <= 40, "{}", scores.above_tolerance);
+    let bias = rows()
+        .map(|(row, exact)| row.log_density - exact.log_density)
+        .sum::<f64>()
+        / 200.0;
+    let squares: f64 = scores
+        .rows
+        .iter()
+        .map(|row| row.standard_error.powi(2))
+        .sum();
+    let error = squares.sqrt() / 200.0;
+    assert!(bias.abs() < 5.0 * error, "{bias} ± {error}");
+    assert!(scores.products < exact.products * 100);
+}
+
+/// A budget that ends before the tolerance is reached is kept to, and the rows above it are counted.
+#[test]
+fn a_budget_is_kept() {
+    let flow = flow(300, 0.8);
+    let x = inputs(20, 300);
+    let wanted = Accuracy::StandardError {
+        tolerance: 1e-6,
+        most_products: 500,
+    };
+    let scores = score(&flow, &x, wanted, 1);
+    assert_eq!(scores.above_tolerance, 20);
+    assert!(scores.products <= 20 * 600, "{}", scores.products);
+    assert!(scores.rows.iter().all(|row| row.standard_error > 1e-6));
+    let refused = flow.score(
+        &Host::new(),
+        &x,
+        Accuracy::StandardError {
+            tolerance: 0.0,
+            most_products: 500,
+        },
+        Key::new(1),
+        1,
+    );
+    assert!(matches!(refused, Err(ScoreError::Tolerance { .. })));
+}
