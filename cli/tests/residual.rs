@@ -82,7 +82,7 @@ fn two_columns() {
         "residual flow",
         "4 of 2-32-32-2",
         "at most 0.9",
-        "lip-swish",
+        "sine",
     ] {
         assert!(info.contains(piece), "{info}");
     }
@@ -209,11 +209,11 @@ fn options_reach_the_model() {
     for extra in [
         ["--lipschitz", "0.5"],
         ["--activation", "elu"],
-        ["--activation", "sine"],
+        ["--activation", "lip-swish:2"],
         ["--activation", "tanh"],
         ["--activation", "leaky-softplus:0.2"],
         ["--clip", "0.01"],
-        ["--ema", "0.9"],
+        ["--ema", "0.1"],
         ["--warmup", "50"],
         ["--estimator", "paper"],
         ["--estimator", "roulette"],

@@ -4,11 +4,12 @@ use core::convert::Infallible;
 use core::ops::Range;
 
 use detfree_core::reference::Heap;
-use detfree_core::{Activation, Dense, DenseBackend, Op, Scalar, Store};
+use detfree_core::{Activation, Dense, DenseBackend, Op, Scalar, Shape, Store};
 use faer::traits::ComplexField;
 
-use crate::rows::{blocks_mut, each, span, span_mut};
-use crate::{Faer, factorise, loops, product};
+use crate::rows::{block_length, span, span_mut};
+use crate::slices::{QUICK, SLOW, Slices};
+use crate::{Faer, factorise, loops, product, tiny};
 
 impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
     fn apply(
@@ -20,7 +21,19 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         store: Store,
         out: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
-        product::apply(&self.threads, rows, w, op, x, store, out);
+        let dim = w.shape().dim;
+        let tiny = [w.shape().rows, x.shape().dim, out.shape().dim] == [dim; 3]
+            && tiny::apply(
+                self.arch,
+                dim,
+                (w.as_slice(), op),
+                span(x, rows.clone()),
+                store,
+                span_mut(out, rows.clone()),
+            );
+        if !tiny {
+            product::apply(&self.threads, rows, w, op, x, store, out);
+        }
         Ok(())
     }
 
@@ -44,7 +57,33 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         store: Store,
         g: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
-        product::outer(&self.threads, rows, a, s, v, store, g);
+        let dims = (s.shape().dim, v.shape().dim);
+        let factors = [s, v].map(|x| span(x, rows.clone()));
+        let tiny = g.shape() == Shape::new(dims.0, dims.1)
+            && tiny::outer(
+                self.arch,
+                dims,
+                T::from_f64(a),
+                factors,
+                store,
+                g.as_mut_slice(),
+            );
+        if !tiny {
+            product::outer(&self.threads, rows, a, [s, v], store, g);
+        }
+        Ok(())
+    }
+
+    fn outer_onto(
+        &self,
+        rows: Range<usize>,
+        a: f64,
+        s: &Dense<Vec<T>>,
+        v: &Dense<Vec<T>>,
+        base: &Dense<Vec<T>>,
+        g: &mut Dense<Vec<T>>,
+    ) -> Result<(), Infallible> {
+        product::outer_onto(&self.threads, rows, a, [s, v], base, g);
         Ok(())
     }
 
@@ -56,16 +95,16 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         store: Store,
         g: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
-        let (a, x, sum) = (T::from_f64(a), each(x, rows), span_mut(g, 0..1));
+        let (a, x, sum) = (T::from_f64(a), span(x, rows), span_mut(g, 0..1));
         if store == Store::Set {
             sum.fill(T::zero());
         }
         self.arch.dispatch(
             #[inline(always)]
-            || {
-                for x in x {
-                    loops::axpy(a, x, sum);
-                }
+            move || {
+                // Moved out, or the closure could run twice and would not be compiled for wide vectors.
+                let sum = sum;
+                loops::add_rows(a, x, sum);
             },
         );
         Ok(())
@@ -98,16 +137,41 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         shift: Option<&Dense<Vec<T>>>,
         x: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
-        let scale = span(scale, rows.clone());
+        let (arch, dim) = (self.arch, x.shape().dim);
+        let (scale, results) = (span(scale, rows.clone()), &mut []);
         let shift = shift.map(|shift| span(shift, rows.clone()));
-        let x = span_mut(x, rows);
-        self.arch.dispatch(
-            #[inline(always)]
-            || match shift {
-                Some(shift) => loops::scale_shift(scale, shift, x),
-                None => loops::multiply_by(scale, x),
-            },
-        );
+        let write = [span_mut(x, rows)];
+        if let Some(shift) = shift {
+            let slices = Slices {
+                dim,
+                cost: QUICK,
+                read: [scale, shift],
+                write,
+                results,
+                pass: move |[scale, shift]: [&[T]; 2], [x]: [&mut [T]; 1], _: &mut [f64]| {
+                    arch.dispatch(
+                        #[inline(always)]
+                        || loops::scale_shift(scale, shift, x),
+                    );
+                },
+            };
+            self.threads.run(slices);
+        } else {
+            let slices = Slices {
+                dim,
+                cost: QUICK,
+                read: [scale],
+                write,
+                results,
+                pass: move |[scale]: [&[T]; 1], [x]: [&mut [T]; 1], _: &mut [f64]| {
+                    arch.dispatch(
+                        #[inline(always)]
+                        || loops::multiply_by(scale, x),
+                    );
+                },
+            };
+            self.threads.run(slices);
+        }
         Ok(())
     }
 
@@ -129,18 +193,32 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         d1: &mut Dense<Vec<T>>,
         d2: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
-        let bias = span(bias, 0..1);
-        let outputs = blocks_mut(z).zip(blocks_mut(d1)).zip(blocks_mut(d2));
-        let blocks = blocks_mut(h).zip(outputs);
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                for (h, ((z, d1), d2)) in blocks {
-                    loops::add_to_rows(bias, h);
-                    activation.jets(h, z, d1, d2);
-                }
+        let (arch, bias) = (self.arch, span(bias, 0..1));
+        let slices = Slices {
+            dim: bias.len(),
+            cost: SLOW,
+            read: [],
+            write: [h, z, d1, d2].map(Dense::as_mut_slice),
+            results: &mut [],
+            pass: move |[]: [&[T]; 0], [h, z, d1, d2]: [&mut [T]; 4], _: &mut [f64]| {
+                let length = block_length(bias.len());
+                let outputs = z
+                    .chunks_mut(length)
+                    .zip(d1.chunks_mut(length))
+                    .zip(d2.chunks_mut(length));
+                let blocks = h.chunks_mut(length).zip(outputs);
+                arch.dispatch(
+                    #[inline(always)]
+                    move || {
+                        for (h, ((z, d1), d2)) in blocks {
+                            loops::add_to_rows(bias, h);
+                            activation.jets(h, z, d1, d2);
+                        }
+                    },
+                );
             },
-        );
+        };
+        self.threads.run(slices);
         Ok(())
     }
 

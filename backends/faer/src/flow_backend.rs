@@ -6,10 +6,17 @@ use detfree_core::reference::Heap;
 use detfree_core::{Activation, Adam, BaseDensity, Dense, FlowBackend, Scalar, Shape};
 use faer::traits::ComplexField;
 
-use crate::rows::{block_rows, blocks_mut, each, each_mut, span};
+use crate::rows::{block_length, span};
+use crate::slices::{SLOW, Slices};
 use crate::{Faer, loops, relative_adam};
 
 impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
+    fn together<R: Send>(&self, shape: Shape, calls: impl FnOnce(&Self) -> R + Send) -> R {
+        let Shape { rows, dim } = shape;
+        let product = rows.saturating_mul(dim).saturating_mul(dim);
+        self.threads.at_hand(product, || calls(self))
+    }
+
     fn bijection(
         &self,
         activation: Activation,
@@ -20,23 +27,36 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
         score: &mut Dense<Vec<T>>,
         log: Option<&mut Dense<Vec<f64>>>,
     ) -> Result<(), Infallible> {
-        let bias = span(bias, 0..1);
-        let outputs = blocks_mut(z).zip(blocks_mut(d1)).zip(blocks_mut(score));
-        let blocks = blocks_mut(y).zip(outputs);
-        let logs = log.map_or(&mut [][..], |log| log.as_mut_slice());
-        let mut logs = logs.chunks_mut(block_rows(bias.len()));
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                for (y, ((z, d1), score)) in blocks {
-                    loops::add_to_rows(bias, y);
-                    activation.scores(y, z, d1, score);
-                    if let Some(logs) = logs.next() {
-                        Activation::add_log_slopes(d1, logs);
-                    }
-                }
+        let (arch, bias) = (self.arch, span(bias, 0..1));
+        let slices = Slices {
+            dim: bias.len(),
+            cost: SLOW,
+            read: [],
+            write: [y, z, d1, score].map(Dense::as_mut_slice),
+            results: log.map_or(&mut [], Dense::as_mut_slice),
+            pass: move |[]: [&[T]; 0], [y, z, d1, score]: [&mut [T]; 4], logs: &mut [f64]| {
+                let length = block_length(bias.len());
+                let outputs = z
+                    .chunks_mut(length)
+                    .zip(d1.chunks_mut(length))
+                    .zip(score.chunks_mut(length));
+                let blocks = y.chunks_mut(length).zip(outputs);
+                let mut logs = logs.chunks_mut(length / bias.len().max(1));
+                arch.dispatch(
+                    #[inline(always)]
+                    move || {
+                        for (y, ((z, d1), score)) in blocks {
+                            loops::add_to_rows(bias, y);
+                            activation.scores(y, z, d1, score);
+                            if let Some(logs) = logs.next() {
+                                Activation::add_log_slopes(d1, logs);
+                            }
+                        }
+                    },
+                );
             },
-        );
+        };
+        self.threads.run(slices);
         Ok(())
     }
 
@@ -56,16 +76,27 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
         score: &mut Dense<Vec<T>>,
         log: &mut Dense<Vec<f64>>,
     ) -> Result<(), Infallible> {
-        let rows = each(z, 0..z.shape().rows).zip(each_mut(score));
-        let rows = rows.zip(log.as_mut_slice());
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                for ((z, score), log) in rows {
-                    *log += base.log_density_and_score(z, score);
-                }
+        let (arch, dim) = (self.arch, z.shape().dim.max(1));
+        let slices = Slices {
+            dim,
+            cost: SLOW,
+            read: [z.as_slice()],
+            write: [score.as_mut_slice()],
+            results: log.as_mut_slice(),
+            pass: move |[z]: [&[T]; 1], [score]: [&mut [T]; 1], logs: &mut [f64]| {
+                let rows = z.chunks_exact(dim).zip(score.chunks_exact_mut(dim));
+                let rows = rows.zip(logs);
+                arch.dispatch(
+                    #[inline(always)]
+                    move || {
+                        for ((z, score), log) in rows {
+                            *log += base.log_density_and_score(z, score);
+                        }
+                    },
+                );
             },
-        );
+        };
+        self.threads.run(slices);
         Ok(())
     }
 

@@ -6,15 +6,12 @@ use core::ops::Range;
 use detfree_core::reference::{Heap, flush_tiny};
 use detfree_core::{Backend, Dense, Fill, Scalar, Shape};
 use faer::traits::ComplexField;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use crate::rows::{each_mut, span, span_mut};
+use crate::slices::{QUICK, Slices};
 use crate::threads::Threads;
 use crate::{Faer, loops};
-
-/// Elements from which a copy is worth waking a second thread for: they no longer fit a cache.
-const WORTH_THREADS: usize = 1 << 20;
 
 impl<T: Scalar + ComplexField> Backend for Faer<T> {
     type Scalar = T;
@@ -36,16 +33,18 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
 
     fn copy(&self, x: &Dense<Vec<T>>, y: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
         let (x, y) = (x.as_slice(), y.as_mut_slice());
-        let length = x.len().min(y.len());
-        let (x, y) = (&x[..length], &mut y[..length]);
-        match self.threads.pool() {
-            Some(pool) if length >= WORTH_THREADS => pool.install(|| {
-                let piece = length.div_ceil(self.threads());
-                let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece));
-                pieces.for_each(|(y, x)| y.copy_from_slice(x));
-            }),
-            _ => y.copy_from_slice(x),
-        }
+        let slices = Slices {
+            dim: 1,
+            cost: QUICK,
+            read: [x],
+            write: [y],
+            results: &mut [],
+            pass: |[x]: [&[T]; 1], [y]: [&mut [T]; 1], _: &mut [f64]| {
+                let length = x.len().min(y.len());
+                y[..length].copy_from_slice(&x[..length]);
+            },
+        };
+        self.threads.run(slices);
         Ok(())
     }
 

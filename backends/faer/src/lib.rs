@@ -2,7 +2,7 @@
 //! vectors of the CPU it runs on, shards on threads.
 //!
 //! Batches are those of the reference backend on the heap, [`detfree_core::reference::Heap`].
-//! Fills, elementwise passes and the sums of rows give its bits; products and factorisations add in
+//! Fills and elementwise passes give its bits; products, sums of rows and factorisations add in
 //! another order and agree with it to rounding. Everything is bit-reproducible from run to run on
 //! one machine with one number of threads. Products and passes on the caller's thread allocate
 //! nothing, but for faer's packing memory at the first large product of a thread.
@@ -28,7 +28,9 @@ mod loops;
 mod product;
 mod relative_adam;
 mod rows;
+mod slices;
 mod threads;
+mod tiny;
 
 use core::convert::Infallible;
 use core::marker::PhantomData;
@@ -44,8 +46,9 @@ pub use threads::ThreadsError;
 ///
 /// With more than one thread the shards of [`each_shard`](detfree_core::Backend::each_shard) run
 /// in parallel, each on sequential arithmetic. Outside shards, a product of at least 2²⁰
-/// multiply-adds is cut into one block per thread; smaller ones lose more to waking a thread than
-/// they gain, and so do factorisations.
+/// multiply-adds, or a pass that takes as long, is cut into one block per thread; smaller ones lose
+/// more to waking a thread than they gain, and so do factorisations. Between calls that are made
+/// [`together`](detfree_core::FlowBackend::together) the threads stay awake, and half of that is enough.
 ///
 /// ```
 /// use detfree_core::Backend;

@@ -21,12 +21,14 @@ pub(crate) fn add<T: Scalar>(x: &[T], y: &mut [T]) {
 }
 
 /// The longest row that is repeated to make longer loops.
-const SHORT: usize = 16;
+const SHORT: usize = 32;
+
+/// The elements of the repetitions.
+const LENGTH: usize = 4 * SHORT;
 
 /// y_r ← y_r + x for rows of the length of x, one after the other in y.
 #[inline(always)]
 pub(crate) fn add_to_rows<T: Scalar>(x: &[T], y: &mut [T]) {
-    const LENGTH: usize = 8 * SHORT;
     let dim = x.len().max(1);
     if dim > SHORT {
         for y in y.chunks_exact_mut(dim) {
@@ -35,14 +37,47 @@ pub(crate) fn add_to_rows<T: Scalar>(x: &[T], y: &mut [T]) {
         return;
     }
     let mut several = [T::zero(); LENGTH];
-    for row in several.chunks_exact_mut(dim) {
-        for (to, &from) in row.iter_mut().zip(x) {
-            *to = from;
+    for (to, &from) in several.iter_mut().zip(x) {
+        *to = from;
+    }
+    // Twice as many each time: a copy of every short row would be a call.
+    let mut filled = dim;
+    while filled < LENGTH {
+        let (done, rest) = several.split_at_mut(filled);
+        for (to, from) in rest.iter_mut().zip(&*done) {
+            *to = *from;
         }
+        filled *= 2;
     }
     for y in y.chunks_mut(LENGTH / dim * dim) {
         add(&several, y);
     }
+}
+
+/// sum ← sum + a Σ_r x_r for rows of the length of sum, one after the other in x.
+#[inline(always)]
+pub(crate) fn add_rows<T: Scalar>(a: T, x: &[T], sum: &mut [T]) {
+    let dim = sum.len().max(1);
+    if dim > SHORT {
+        for x in x.chunks_exact(dim) {
+            axpy(a, x, sum);
+        }
+        return;
+    }
+    let mut several = [T::zero(); LENGTH];
+    let mut rows = LENGTH / dim;
+    for x in x.chunks(rows * dim) {
+        add(x, &mut several);
+    }
+    while rows > 1 {
+        let half = rows / 2;
+        let (kept, added) = several.split_at_mut((rows - half) * dim);
+        for (kept, &added) in kept.iter_mut().zip(added.iter().take(half * dim)) {
+            *kept += added;
+        }
+        rows -= half;
+    }
+    axpy(a, &several, sum);
 }
 
 /// x ← c x

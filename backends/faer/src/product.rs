@@ -8,15 +8,18 @@ use faer::traits::ComplexField;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::rows::{span, span_mut};
-use crate::threads::Threads;
+use crate::threads::{Threads, Work, part};
 
-/// Multiply-adds from which a product is worth waking a second thread for: 100 rows times a
-/// weight of 100 × 100 break even.
-pub(crate) const WORTH_THREADS: usize = 1 << 20;
+/// The most columns of the output in one call of faer: two or a few of its blocks, whose packed
+/// weights stay in the nearer caches. Past it a product of 784 inputs loses a tenth of its speed.
+const PANEL: usize = 96;
 
-/// The most outputs of a weight in one call of faer, which packs all of them: past this a block
-/// and its packed copy leave the cache, and a weight of 1000 × 1000 loses up to 40% of its speed.
-const PANEL: usize = 384;
+/// Elements of the output in one block of rows, where it starts from another matrix: half a megabyte
+/// in `f32` stays in the second cache between the copy and the sum.
+const BLOCK: usize = 1 << 17;
+
+/// Rows that make such a block worth the packing.
+const BLOCK_ROWS: usize = 64;
 
 /// `out_r ← [out_r +] op(W) x_r` for r in `rows`.
 pub(crate) fn apply<T: Scalar + ComplexField>(
@@ -28,58 +31,41 @@ pub(crate) fn apply<T: Scalar + ComplexField>(
     store: Store,
     out: &mut Dense<Vec<T>>,
 ) {
-    let w = block(w, 0..w.shape().rows);
-    if let (Some(w), Some(x), Some(out)) = (w, block(x, rows.clone()), block_mut(out, rows)) {
-        let product = Product {
-            lhs: x,
-            rhs: match op {
-                Op::Plain => w.transpose(),
-                Op::Transposed => w,
-            },
-            alpha: T::one(),
-            store,
-            out,
-            panel: PANEL,
-        };
-        product.run(threads);
+    if let Some(product) = applied(rows, w, op, x, store, out) {
+        threads.run(product);
     }
 }
 
-/// `out_r ← op(W) x_r` for all rows of two batches, one panel of outputs after the other: both
-/// products find the panel of a large weight in the cache.
+/// `out_r ← op(W) x_r` for all rows of two batches.
 pub(crate) fn apply_to_both<T: Scalar + ComplexField>(
     threads: &Threads,
     w: &Dense<Vec<T>>,
     op: Op,
-    x: [&Dense<Vec<T>>; 2],
-    out: [&mut Dense<Vec<T>>; 2],
+    [x1, x2]: [&Dense<Vec<T>>; 2],
+    [out1, out2]: [&mut Dense<Vec<T>>; 2],
 ) {
-    let Some(w) = block(w, 0..w.shape().rows) else {
-        return;
-    };
+    let one = applied(0..x1.shape().rows, w, op, x1, Store::Set, out1);
+    let other = applied(0..x2.shape().rows, w, op, x2, Store::Set, out2);
+    if let (Some(one), Some(other)) = (one, other) {
+        threads.run(Both(one, other));
+    }
+}
+
+fn applied<'a, T: Scalar + ComplexField>(
+    rows: Range<usize>,
+    w: &'a Dense<Vec<T>>,
+    op: Op,
+    x: &'a Dense<Vec<T>>,
+    store: Store,
+    out: &'a mut Dense<Vec<T>>,
+) -> Option<Product<'a, T>> {
+    let w = block(w, 0..w.shape().rows)?;
     let rhs = match op {
         Op::Plain => w.transpose(),
         Op::Transposed => w,
     };
-    let [x1, x2] = x;
-    let [out1, out2] = out;
-    let [rows1, rows2] = [x1, x2].map(|x| 0..x.shape().rows);
-    if let (Some(x1), Some(x2), Some(out1), Some(out2)) = (
-        block(x1, rows1.clone()),
-        block(x2, rows2.clone()),
-        block_mut(out1, rows1),
-        block_mut(out2, rows2),
-    ) {
-        let product = |lhs, out| Product {
-            lhs,
-            rhs,
-            alpha: T::one(),
-            store: Store::Set,
-            out,
-            panel: PANEL,
-        };
-        Pair(product(x1, out1), product(x2, out2)).run(threads);
-    }
+    let (lhs, out) = (block(x, rows.clone())?, block_mut(out, rows)?);
+    Product::new(lhs, rhs, T::one(), store, out)
 }
 
 /// `G ← [G +] a Σ_{r in rows} s_r v_rᵀ`
@@ -87,26 +73,44 @@ pub(crate) fn outer<T: Scalar + ComplexField>(
     threads: &Threads,
     rows: Range<usize>,
     a: f64,
-    s: &Dense<Vec<T>>,
-    v: &Dense<Vec<T>>,
+    factors: [&Dense<Vec<T>>; 2],
     store: Store,
     g: &mut Dense<Vec<T>>,
 ) {
-    let g_rows = 0..g.shape().rows;
-    if let (Some(s), Some(v), Some(out)) =
-        (block(s, rows.clone()), block(v, rows), block_mut(g, g_rows))
-    {
-        let product = Product {
-            lhs: s.transpose(),
-            rhs: v,
-            alpha: T::from_f64(a),
-            store,
-            out,
-            // A sum over few rows packs little.
-            panel: usize::MAX,
-        };
-        product.run(threads);
+    if let Some(product) = outer_product(rows, a, factors, store, g) {
+        threads.run(product);
     }
+}
+
+/// `G ← base + a Σ_{r in rows} s_r v_rᵀ`
+pub(crate) fn outer_onto<T: Scalar + ComplexField>(
+    threads: &Threads,
+    rows: Range<usize>,
+    a: f64,
+    factors: [&Dense<Vec<T>>; 2],
+    base: &Dense<Vec<T>>,
+    g: &mut Dense<Vec<T>>,
+) {
+    let (same, all) = (base.shape() == g.shape(), 0..base.shape().rows);
+    if let (Some(base), Some(product), true) = (
+        block(base, all),
+        outer_product(rows, a, factors, Store::Add, g),
+        same,
+    ) {
+        threads.run(Onto { base, product });
+    }
+}
+
+fn outer_product<'a, T: Scalar + ComplexField>(
+    rows: Range<usize>,
+    a: f64,
+    [s, v]: [&'a Dense<Vec<T>>; 2],
+    store: Store,
+    g: &'a mut Dense<Vec<T>>,
+) -> Option<Product<'a, T>> {
+    let all = 0..g.shape().rows;
+    let (s, v, g) = (block(s, rows.clone())?, block(v, rows)?, block_mut(g, all)?);
+    Product::new(s.transpose(), v, T::from_f64(a), store, g)
 }
 
 /// out ← [out +] alpha · lhs · rhs
@@ -116,64 +120,40 @@ struct Product<'a, T> {
     alpha: T,
     store: Store,
     out: MatMut<'a, T>,
-    panel: usize,
 }
 
-impl<T: Scalar + ComplexField> Product<'_, T> {
-    /// Multiply-adds, `None` where the operands do not fit.
-    fn work(&self) -> Option<usize> {
-        let (rows, columns, depth) = (self.out.nrows(), self.out.ncols(), self.lhs.ncols());
-        let fits = (self.lhs.nrows(), self.rhs.nrows(), self.rhs.ncols()) == (rows, depth, columns);
-        fits.then(|| rows.saturating_mul(columns).saturating_mul(depth))
+impl<'a, T: Scalar + ComplexField> Product<'a, T> {
+    /// `None` where the operands do not fit.
+    fn new(
+        lhs: MatRef<'a, T>,
+        rhs: MatRef<'a, T>,
+        alpha: T,
+        store: Store,
+        out: MatMut<'a, T>,
+    ) -> Option<Self> {
+        let (rows, columns, depth) = (out.nrows(), out.ncols(), lhs.ncols());
+        let fits = (lhs.nrows(), rhs.nrows(), rhs.ncols()) == (rows, depth, columns);
+        fits.then_some(Self {
+            lhs,
+            rhs,
+            alpha,
+            store,
+            out,
+        })
     }
 
-    fn run(self, threads: &Threads) {
-        let Some(work) = self.work() else {
-            return;
+    fn at_once(self) {
+        let accum = match self.store {
+            Store::Set => Accum::Replace,
+            Store::Add => Accum::Add,
         };
-        match threads.pool() {
-            Some(pool) if work >= WORTH_THREADS => {
-                pool.install(|| self.on_threads(threads.count()));
-            }
-            _ => self.in_panels(),
-        }
+        matmul(self.out, accum, self.lhs, self.rhs, self.alpha, Par::Seq);
     }
 
-    /// Cuts the longer side of the output in proportion to the threads: faer's own threading
-    /// spins on barriers and was 1.3 to 2 times slower.
-    fn on_threads(self, threads: usize) {
-        if threads <= 1 {
-            return self.in_panels();
-        }
-        let few = threads / 2;
-        let (rows, columns) = (self.out.nrows(), self.out.ncols());
-        let (here, there) = if columns >= rows {
-            self.cut_columns(columns * few / threads)
-        } else {
-            self.cut_rows(rows * few / threads)
-        };
-        rayon::join(|| here.on_threads(few), || there.on_threads(threads - few));
-    }
-
-    fn in_panels(self) {
-        let columns = self.out.ncols();
-        if columns > self.panel {
-            let (left, right) = self.cut_columns(columns / 2);
-            left.in_panels();
-            right.in_panels();
-        } else {
-            let accum = match self.store {
-                Store::Set => Accum::Replace,
-                Store::Add => Accum::Add,
-            };
-            matmul(self.out, accum, self.lhs, self.rhs, self.alpha, Par::Seq);
-        }
-    }
-
-    fn cut_columns(self, at: usize) -> (Self, Self) {
+    fn cut_columns(self, at: usize) -> [Self; 2] {
         let (left, right) = self.out.split_at_col_mut(at);
         let (rhs_left, rhs_right) = self.rhs.split_at_col(at);
-        (
+        [
             Self {
                 out: left,
                 rhs: rhs_left,
@@ -184,13 +164,13 @@ impl<T: Scalar + ComplexField> Product<'_, T> {
                 rhs: rhs_right,
                 ..self
             },
-        )
+        ]
     }
 
-    fn cut_rows(self, at: usize) -> (Self, Self) {
+    fn cut_rows(self, at: usize) -> [Self; 2] {
         let (upper, lower) = self.out.split_at_row_mut(at);
         let (lhs_upper, lhs_lower) = self.lhs.split_at_row(at);
-        (
+        [
             Self {
                 out: upper,
                 lhs: lhs_upper,
@@ -201,51 +181,119 @@ impl<T: Scalar + ComplexField> Product<'_, T> {
                 lhs: lhs_lower,
                 ..self
             },
-        )
+        ]
     }
 }
 
-/// Two products with the same right-hand side.
-struct Pair<'a, T>(Product<'a, T>, Product<'a, T>);
-
-impl<T: Scalar + ComplexField> Pair<'_, T> {
-    fn run(self, threads: &Threads) {
-        let (Some(one), Some(other)) = (self.0.work(), self.1.work()) else {
-            return;
-        };
-        match threads.pool() {
-            Some(pool) if one.saturating_add(other) >= WORTH_THREADS => {
-                pool.install(|| self.on_threads(threads.count()));
-            }
-            _ => self.in_panels(),
-        }
+impl<T: Scalar + ComplexField> Work for Product<'_, T> {
+    fn cost(&self) -> usize {
+        let (rows, columns, depth) = (self.out.nrows(), self.out.ncols(), self.lhs.ncols());
+        rows.saturating_mul(columns).saturating_mul(depth)
     }
 
-    fn on_threads(self, threads: usize) {
-        if threads <= 1 {
-            return self.in_panels();
-        }
-        let few = threads / 2;
-        let (here, there) = self.cut_columns(few, threads);
-        rayon::join(|| here.on_threads(few), || there.on_threads(threads - few));
-    }
-
-    fn in_panels(self) {
-        if self.0.out.ncols() > PANEL {
-            let (left, right) = self.cut_columns(1, 2);
-            left.in_panels();
-            right.in_panels();
+    /// Cuts the longer side of the output: faer's own threading spins on barriers and was 1.3 to 2
+    /// times slower.
+    fn cut(self, few: usize, all: usize) -> [Self; 2] {
+        let (rows, columns) = (self.out.nrows(), self.out.ncols());
+        if columns >= rows {
+            self.cut_columns(part(columns, few, all))
         } else {
-            self.0.in_panels();
-            self.1.in_panels();
+            self.cut_rows(part(rows, few, all))
         }
     }
 
-    fn cut_columns(self, part: usize, of: usize) -> (Self, Self) {
-        let at = self.0.out.ncols() * part / of;
-        let (left, right) = self.0.cut_columns(at);
-        let (other_left, other_right) = self.1.cut_columns(at);
-        (Self(left, other_left), Self(right, other_right))
+    fn run(mut self) {
+        loop {
+            let width = match self.out.ncols() {
+                0..=PANEL => return self.at_once(),
+                short if short < 2 * PANEL => part(short, 1, 2),
+                _ => PANEL,
+            };
+            let [panel, rest] = self.cut_columns(width);
+            panel.at_once();
+            self = rest;
+        }
+    }
+}
+
+/// Two products.
+struct Both<'a, T>(Product<'a, T>, Product<'a, T>);
+
+impl<T: Scalar + ComplexField> Work for Both<'_, T> {
+    fn cost(&self) -> usize {
+        self.0.cost().saturating_add(self.1.cost())
+    }
+
+    fn cut(self, few: usize, all: usize) -> [Self; 2] {
+        let [one, one_rest] = self.0.cut(few, all);
+        let [other, other_rest] = self.1.cut(few, all);
+        [Self(one, other), Self(one_rest, other_rest)]
+    }
+
+    fn run(self) {
+        self.0.run();
+        self.1.run();
+    }
+}
+
+/// A product that is added to another matrix.
+struct Onto<'a, T> {
+    base: MatRef<'a, T>,
+    product: Product<'a, T>,
+}
+
+impl<T: Scalar + ComplexField> Onto<'_, T> {
+    fn cut_rows(self, at: usize) -> [Self; 2] {
+        let (upper, lower) = self.base.split_at_row(at);
+        let [product, rest] = self.product.cut_rows(at);
+        [
+            Self {
+                base: upper,
+                product,
+            },
+            Self {
+                base: lower,
+                product: rest,
+            },
+        ]
+    }
+
+    fn at_once(mut self) {
+        // Row by row as slices: faer's own copy is slower.
+        for (to, from) in self
+            .product
+            .out
+            .as_mut()
+            .row_iter_mut()
+            .zip(self.base.row_iter())
+        {
+            let (to, from) = (to.try_as_row_major_mut(), from.try_as_row_major());
+            if let (Some(to), Some(from)) = (to, from) {
+                to.as_slice_mut().copy_from_slice(from.as_slice());
+            }
+        }
+        self.product.run();
+    }
+}
+
+impl<T: Scalar + ComplexField> Work for Onto<'_, T> {
+    fn cost(&self) -> usize {
+        self.product.cost()
+    }
+
+    fn cut(self, few: usize, all: usize) -> [Self; 2] {
+        let rows = self.base.nrows();
+        self.cut_rows(part(rows, few, all))
+    }
+
+    fn run(mut self) {
+        let rows = (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS);
+        while self.base.nrows() > rows {
+            let [block, rest] = self.cut_rows(rows);
+            block.at_once();
+            self = rest;
+        }
+        self.at_once();
     }
 }
 

@@ -7,8 +7,8 @@ use faer::traits::ComplexField;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Arch;
 
-use crate::product::{WORTH_THREADS, block};
-use crate::threads::Threads;
+use crate::product::block;
+use crate::threads::{Threads, Work, part};
 
 /// Elements of a panel: half a megabyte in `f32` stays in the second cache beside the weights and
 /// moments that pass by.
@@ -56,12 +56,7 @@ pub(crate) fn ascend<T: Scalar + ComplexField>(
         second: second.as_mut_slice(),
         weight: weight.as_mut_slice(),
     };
-    match threads.pool() {
-        Some(pool) if (rows + ADAM) * dim * dim >= WORTH_THREADS => {
-            pool.install(|| pass.on_threads(threads.count()));
-        }
-        _ => pass.in_panels(),
-    }
+    threads.run(pass);
 }
 
 /// Some rows of the weight, which are columns of the left factor.
@@ -77,39 +72,41 @@ struct Pass<'a, T> {
     weight: &'a mut [T],
 }
 
-impl<T: Scalar + ComplexField> Pass<'_, T> {
-    fn on_threads(self, threads: usize) {
-        if threads <= 1 {
-            return self.in_panels();
-        }
-        let (few, dim) = (threads / 2, self.right.ncols());
-        let (rows, buffered) = (self.left.ncols(), self.scratch.len() / dim.max(1));
-        let at = rows * few / threads;
+impl<T: Scalar + ComplexField> Work for Pass<'_, T> {
+    fn cost(&self) -> usize {
+        (self.left.nrows() + ADAM).saturating_mul(self.weight.len())
+    }
+
+    fn cut(self, few: usize, all: usize) -> [Self; 2] {
+        let dim = self.right.ncols();
+        let at = part(self.left.ncols(), few, all);
+        let buffered = self.scratch.len() / dim.max(1) * few / all;
         let (left, left_rest) = self.left.split_at_col(at);
-        let (scratch, scratch_rest) = self.scratch.split_at_mut(buffered * few / threads * dim);
+        let (scratch, scratch_rest) = self.scratch.split_at_mut(buffered * dim);
         let (first, first_rest) = self.first.split_at_mut(at * dim);
         let (second, second_rest) = self.second.split_at_mut(at * dim);
         let (weight, weight_rest) = self.weight.split_at_mut(at * dim);
-        let here = Pass {
-            left,
-            scratch,
-            first,
-            second,
-            weight,
-            ..self
-        };
-        let there = Pass {
-            left: left_rest,
-            scratch: scratch_rest,
-            first: first_rest,
-            second: second_rest,
-            weight: weight_rest,
-            ..self
-        };
-        rayon::join(|| here.on_threads(few), || there.on_threads(threads - few));
+        [
+            Self {
+                left,
+                scratch,
+                first,
+                second,
+                weight,
+                ..self
+            },
+            Self {
+                left: left_rest,
+                scratch: scratch_rest,
+                first: first_rest,
+                second: second_rest,
+                weight: weight_rest,
+                ..self
+            },
+        ]
     }
 
-    fn in_panels(self) {
+    fn run(self) {
         let dim = self.right.ncols();
         let Some(panel) = (self.scratch.len() / dim.max(1)).checked_mul(dim) else {
             return;

@@ -1,7 +1,7 @@
 //! The rows of a batch as slices.
 
 use core::ops::Range;
-use core::slice::{ChunksExact, ChunksExactMut, ChunksMut};
+use core::slice::ChunksExactMut;
 
 use detfree_core::{Dense, Scalar};
 
@@ -17,27 +17,17 @@ pub(crate) fn span_mut<T: Scalar>(x: &mut Dense<Vec<T>>, rows: Range<usize>) -> 
     x.as_mut_slice().get_mut(elements).unwrap_or_default()
 }
 
-/// A range of rows, one after the other.
-pub(crate) fn each<T: Scalar>(x: &Dense<Vec<T>>, rows: Range<usize>) -> ChunksExact<'_, T> {
-    span(x, rows).chunks_exact(x.shape().dim.max(1))
-}
-
 /// All rows, one after the other.
 pub(crate) fn each_mut<T: Scalar>(x: &mut Dense<Vec<T>>) -> ChunksExactMut<'_, T> {
     let dim = x.shape().dim.max(1);
     x.as_mut_slice().chunks_exact_mut(dim)
 }
 
-/// All rows, a few at a time: enough for long vector loops however short a row is, few enough to
+/// The elements of a few rows: enough for long vector loops however short a row is, few enough to
 /// stay in the nearest cache.
-pub(crate) fn blocks_mut<T: Scalar>(x: &mut Dense<Vec<T>>) -> ChunksMut<'_, T> {
-    let dim = x.shape().dim.max(1);
-    x.as_mut_slice().chunks_mut(dim * block_rows(dim))
-}
-
-/// The rows of a block of [`blocks_mut`].
-pub(crate) fn block_rows(dim: usize) -> usize {
-    (1024 / dim.max(1)).max(1)
+pub(crate) fn block_length(dim: usize) -> usize {
+    let dim = dim.max(1);
+    dim * (1024 / dim).max(1)
 }
 
 fn elements(rows: Range<usize>, dim: usize) -> Range<usize> {

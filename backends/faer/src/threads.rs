@@ -4,6 +4,38 @@ use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+/// Multiply-adds of a product from which a thread that is already working is worth asking to share
+/// it: some microseconds.
+const WORTH_SHARING: usize = 1 << 19;
+
+/// Multiply-adds from which other threads are worth waking for a single call.
+const WORTH_WAKING: usize = 1 << 20;
+
+/// Cuts fall on multiples of this, a vector of the widest CPU: an odd end of a block costs as much as a
+/// whole vector.
+const GRAIN: usize = 16;
+
+/// Work that can be cut in two.
+pub(crate) trait Work: Send + Sized {
+    /// How many multiply-adds of a product take as long.
+    fn cost(&self) -> usize;
+
+    /// The part `few`/`all` of it, and the rest.
+    fn cut(self, few: usize, all: usize) -> [Self; 2];
+
+    fn run(self);
+}
+
+/// The length of the part `few`/`all`.
+pub(crate) const fn part(length: usize, few: usize, all: usize) -> usize {
+    let exact = length * few / all;
+    if exact < GRAIN {
+        exact
+    } else {
+        (exact + GRAIN / 2) / GRAIN * GRAIN
+    }
+}
+
 /// The caller's thread, or a pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
@@ -37,9 +69,43 @@ impl Threads {
         self.pool.as_deref()
     }
 
+    /// Does what makes several calls, the largest of this cost, on a thread of the pool where others
+    /// are at hand.
+    pub(crate) fn at_hand<R: Send>(&self, cost: usize, calls: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) if cost >= WORTH_SHARING => pool.install(calls),
+            _ => calls(),
+        }
+    }
+
+    /// Runs the work, on several threads where that is worth it.
+    pub(crate) fn run<W: Work>(&self, work: W) {
+        let Some(pool) = &self.pool else {
+            return work.run();
+        };
+        let inside = pool.current_thread_index().is_some();
+        let worth = if inside { WORTH_SHARING } else { WORTH_WAKING };
+        if work.cost() >= worth {
+            let threads = self.count();
+            pool.install(|| share(work, threads));
+        } else {
+            work.run();
+        }
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.pool().map_or(1, ThreadPool::current_num_threads)
     }
+}
+
+/// To be called in the pool.
+fn share<W: Work>(work: W, threads: usize) {
+    if threads <= 1 {
+        return work.run();
+    }
+    let few = threads / 2;
+    let [here, there] = work.cut(few, threads);
+    rayon::join(|| share(here, few), || share(there, threads - few));
 }
 
 /// Why a backend has no threads to work on.

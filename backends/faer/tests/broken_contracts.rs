@@ -44,6 +44,7 @@ fn passes(
         b.solve(&mut x.clone(), op, out)?;
     }
     b.outer(rows(), 1.0, x, y, Store::Set, out)?;
+    b.outer_onto(rows(), 1.0, x, y, &x.clone(), out)?;
     b.log_abs_det(&mut x.clone())?;
     b.is_positive_definite(&mut x.clone())?;
     b.bias_activate(activation, x, &mut y.clone(), &mut x2, &mut y2, out)?;

@@ -40,7 +40,7 @@ pub(crate) struct Fit {
 
     /// Between layers: leaky-softplus:ALPHA, and of relative flows tanh-linear:ALPHA,BETA or identity,
     /// of residual ones lip-swish:BETA (learned from there), elu, sine or tanh [default:
-    /// leaky-softplus:0.3, or lip-swish].
+    /// leaky-softplus:0.3; of residual flows sine for up to eight columns, lip-swish for more].
     #[arg(long, value_name = "KIND", value_parser = activation)]
     pub(crate) activation: Option<Activation>,
 
@@ -57,7 +57,8 @@ pub(crate) struct Fit {
     #[arg(long, value_enum)]
     pub(crate) gradient: Option<Gradient>,
 
-    /// The most passes over the training rows [default: 5000].
+    /// The most passes over the training rows [default: 5000; of residual flows as many as 2500 steps
+    /// take, and at least 20].
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<NonZeroU32>,
 
@@ -70,15 +71,16 @@ pub(crate) struct Fit {
     pub(crate) batch: Option<NonZeroU32>,
 
     /// The initial learning rate [default: 0.64 over the number of columns, at most 0.01; of residual
-    /// flows 0.001].
+    /// flows 0.01].
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) lr: Option<f64>,
 
-    /// How the learning rate changes [default: plateau].
+    /// How the learning rate changes [default: plateau; of residual flows cosine].
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<Schedule>,
 
-    /// Epochs without improvement after which training stops [default: 40 epochs and 2000 steps].
+    /// Epochs without improvement after which training stops [default: 40 epochs and 2000 steps; of
+    /// residual flows all].
     #[arg(long, value_name = "N")]
     pub(crate) patience: Option<NonZeroU32>,
 

@@ -27,8 +27,7 @@ pub(crate) struct Residual {
     #[arg(long, value_name = "NORM", value_parser = positive)]
     pub(crate) clip: Option<f64>,
 
-    /// Evaluate with an exponential moving average of the weights that decays so [default: with the
-    /// weights].
+    /// Evaluate with an exponential moving average of the weights that decays so [default: 0.99].
     #[arg(long, value_name = "DECAY", value_parser = decay)]
     pub(crate) ema: Option<f64>,
 

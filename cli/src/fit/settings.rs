@@ -16,6 +16,13 @@ const PATIENT_EPOCHS: u32 = 40;
 const PATIENT_STEPS: u32 = 2_000;
 
 const EPOCHS: u32 = 5_000;
+
+/// A residual flow trains for so many steps, and no fewer epochs than these, along a cosine.
+const RESIDUAL_STEPS: u32 = 2_500;
+const RESIDUAL_EPOCHS: u32 = 20;
+
+/// The decay of the average of weights that evaluates a residual flow.
+const RESIDUAL_AVERAGE: f64 = 0.99;
 const BATCH: u32 = 50;
 
 /// Everything that training asks for.
@@ -134,12 +141,15 @@ impl Defaults {
         // The density of few columns has fine detail, and wants gradients of many rows; an epoch of
         // a small table is a few steps all the same.
         let batch = if few(dim) { 500 } else { 64 };
+        let batch = batch.min((rows / 4) as u32).max(1);
+        let epochs = RESIDUAL_STEPS.div_ceil((rows as u32 / batch).max(1));
+        let epochs = epochs.max(RESIDUAL_EPOCHS);
         Self {
-            learning_rate: 1e-3,
-            schedule: Schedule::Plateau,
-            batch: batch.min((rows / 4) as u32).max(1),
-            epochs: EPOCHS,
-            patience: None,
+            learning_rate: 0.01,
+            schedule: Schedule::Cosine,
+            batch,
+            epochs,
+            patience: Some(epochs),
         }
     }
 }
@@ -172,7 +182,13 @@ impl RelativeSettings {
 impl ResidualSettings {
     fn new(options: &Fit, dim: usize) -> Result<Self, Failure> {
         let activation = options.activation;
-        let activation = activation.unwrap_or(Activation::LipSwish { beta: 1.0 });
+        // Sines fit the curved shapes of few columns better, and more columns worse.
+        let usual = if few(dim) {
+            Activation::Sine
+        } else {
+            Activation::LipSwish { beta: 1.0 }
+        };
+        let activation = activation.unwrap_or(usual);
         if matches!(
             activation,
             Activation::Identity | Activation::TanhLinear { .. }
@@ -195,7 +211,7 @@ impl ResidualSettings {
             lipschitz: asked.lipschitz.unwrap_or(0.9),
             estimator: asked.estimator.unwrap_or(EstimatorChoice::Auto),
             clip: asked.clip,
-            ema: asked.ema,
+            ema: Some(asked.ema.unwrap_or(RESIDUAL_AVERAGE)),
             warm_up: asked.warmup.map_or(0, |steps| u64::from(steps.get())),
         })
     }

@@ -83,11 +83,7 @@ impl<B: Backend, T: Trainer<B>> Training<'_, B, T> {
         self.snapshot(b)?.to_bytes()
     }
 
-    pub(super) fn restore(
-        &mut self,
-        b: &B,
-        bytes: &[u8],
-    ) -> Result<(), CheckpointError<B::Error>> {
+    pub(super) fn restore(&mut self, b: &B, bytes: &[u8]) -> Result<(), CheckpointError<B::Error>> {
         let saved = Snapshot::from_bytes(bytes)?;
         saved.continues(&self.snapshot(b)?)?;
 

@@ -129,6 +129,19 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         rows: &[B::Scalar],
         learning_rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
+        b.together(b.shape(&tape.input), |b| {
+            self.take_step(b, flow, tape, rows, learning_rate)
+        })
+    }
+
+    fn take_step(
+        &mut self,
+        b: &B,
+        flow: &mut RelativeFlow<B>,
+        tape: &mut FlowTape<B>,
+        rows: &[B::Scalar],
+        learning_rate: f64,
+    ) -> Result<StepReport, Error<B::Error>> {
         let log_det = self.log_abs_det();
         match log_det {
             Some(_) => tape.forward(b, flow, rows, &mut self.log)?,
@@ -210,12 +223,14 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         rows: &[B::Scalar],
         directions: &mut [Affine<B::Batch>],
     ) -> Result<(), Error<B::Error>> {
-        tape.forward_to_base(b, flow, rows, &mut self.log)?;
-        for (l, (layer, direction)) in flow.layers.iter().zip(directions).enumerate().rev() {
-            tape.backward(b, flow, l, self.side, &mut self.tangent)?;
-            self.tangent.direction(b, layer, direction)?;
-        }
-        Ok(())
+        b.together(b.shape(&tape.input), |b| {
+            tape.forward_to_base(b, flow, rows, &mut self.log)?;
+            for (l, (layer, direction)) in flow.layers.iter().zip(directions).enumerate().rev() {
+                tape.backward(b, flow, l, self.side, &mut self.tangent)?;
+                self.tangent.direction(b, layer, direction)?;
+            }
+            Ok(())
+        })
     }
 
     /// Computes log|det W| and W⁻¹ of every layer anew by LU, and reports how far the tracked ones

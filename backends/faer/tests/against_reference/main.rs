@@ -1,5 +1,5 @@
-//! What faer promises beyond the conformance suite: the reference's bits in fills, elementwise passes
-//! and sums of rows, and sizes that its own panels and threads cut up.
+//! What faer promises beyond the conformance suite: the reference's bits in fills and elementwise
+//! passes, and sizes that its own panels and threads cut up.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap like tests")]
 

@@ -58,6 +58,12 @@ fn products<B: FlowBackend + Allocate>(b: &B) -> Sums {
     b.outer(0..1000, 0.03, &y_many, &many, Store::Set, &mut g)
         .unwrap();
     sums.push(("outer", 1000, read(b, &g)));
+    // Two blocks of rows on a thread.
+    let mut onto = b.batch(Shape::new(outputs, outputs)).unwrap();
+    let base = normals(b, Shape::new(outputs, outputs), 4, 1.0);
+    let [s, v] = [5, 6].map(|seed| normals(b, Shape::new(30, outputs), seed, 1.0));
+    b.outer_onto(0..30, 0.3, &s, &v, &base, &mut onto).unwrap();
+    sums.push(("outer_onto", 30, read(b, &onto)));
     sums
 }
 
