@@ -2,7 +2,7 @@
 
 use detfree::flows::relative::{Evaluator, RelativeFlow};
 use detfree::flows::residual::{Accuracy, Estimator, Inversion, ResidualFlow, ResidualParameters};
-use detfree::flows::{FlowParameters, Model};
+use detfree::flows::{FlowParameters, Model, Precision};
 use detfree::{Allocate, Backend, FlowBackend, Key, Scalar, Shape};
 
 use crate::failure::Failure;
@@ -21,6 +21,18 @@ pub(crate) const TOLERANCE: f64 = 0.05;
 
 /// A row's products.
 pub(crate) const MOST_PRODUCTS: u64 = 10_000;
+
+/// How far a sample may be from the exact preimage of its draw in a block, in standardised units.
+const TO_WITHIN: f64 = 1e-11;
+
+/// What to score and sample a model with. Residual flows want double precision, whatever they were
+/// trained in: single would leave certified bounds of whole nats, and fixed points without digits.
+pub(crate) const fn precision(model: &Model) -> Precision {
+    match model.flow {
+        FlowParameters::Relative(_) => model.precision,
+        FlowParameters::Residual(_) => Precision::Double,
+    }
+}
 
 /// A model where the backend computes.
 pub(crate) struct Density<'a, B: Backend> {
@@ -172,8 +184,7 @@ where
                 None
             }
             Flow::Residual(flow) => {
-                let tolerance = tolerance::<B::Scalar>();
-                let inversion = flow.sample(b, key, first_row, tolerance, &mut z);
+                let inversion = flow.sample(b, key, first_row, TO_WITHIN, &mut z);
                 Some(inversion.map_err(|error| Failure::Compute(error.to_string()))?)
             }
         };
@@ -215,9 +226,4 @@ fn not_invertible<E: std::fmt::Display>(
         )),
         error => error.into(),
     }
-}
-
-/// How far a sample may be from the exact preimage of its draw, in standardised units.
-fn tolerance<T: Scalar>() -> f64 {
-    if T::EPSILON < 1e-10 { 1e-9 } else { 1e-4 }
 }

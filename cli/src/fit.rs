@@ -20,7 +20,7 @@ use crate::gaussian::Gaussian;
 use crate::model_file::Output;
 use crate::plot::Picture;
 use crate::score::noisy_rows;
-use crate::{backend, plot};
+use crate::{backend, plot, sample};
 use checkpoint::Checkpoint;
 use report::{Comparison, Report};
 use settings::Settings;
@@ -110,6 +110,7 @@ where
             &noise,
             &comparison,
             key,
+            threads(options),
         )?)?;
     }
     Report::new(options, &trained, &parts, &comparison, out.path()).print(options.json)
@@ -159,6 +160,7 @@ where
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that a picture shows")]
 fn picture<B>(
     b: &B,
     model: &Model,
@@ -167,6 +169,7 @@ fn picture<B>(
     noise: &Noise,
     comparison: &Comparison,
     key: Key,
+    threads: usize,
 ) -> Result<Vec<u8>, Failure>
 where
     B: FlowBackend + Allocate + Sync,
@@ -179,11 +182,7 @@ where
     let count = parts.data.rows().min(SHOWN);
     let samples = match &noisy {
         Some(_) => Vec::new(),
-        None => {
-            density
-                .sample(b, key.fold_in(PICTURE), 0, count as u64)?
-                .rows
-        }
+        None => sample::draw(model, key.fold_in(PICTURE), count, threads)?,
     };
     let picture = Picture {
         model: &in_words(model),

@@ -8,7 +8,7 @@ use detfree::flows::{Model, Precision};
 use detfree::{Allocate, FlowBackend, Key};
 
 use crate::args::Sample;
-use crate::density::Density;
+use crate::density::{self, Density};
 use crate::failure::Failure;
 use crate::{backend, model_file};
 
@@ -19,10 +19,31 @@ const PIECE: u64 = 1024;
 pub(crate) fn run(options: &Sample) -> Result<(), Failure> {
     let model = model_file::read(&options.model)?;
     let threads = backend::processors();
-    match model.precision {
+    match density::precision(&model) {
         Precision::Single => print(&Faer::<f32>::new(threads)?, &model, options),
         Precision::Double => print(&Faer::<f64>::new(threads)?, &model, options),
     }
+}
+
+/// The first `rows` rows of the key's stream, row-major, in the data's own units.
+pub(crate) fn draw(
+    model: &Model,
+    key: Key,
+    rows: usize,
+    threads: usize,
+) -> Result<Vec<f64>, Failure> {
+    let rows = rows as u64;
+    let drawn = match density::precision(model) {
+        Precision::Single => {
+            let b = Faer::<f32>::new(threads)?;
+            Density::new(&b, model, threads)?.sample(&b, key, 0, rows)
+        }
+        Precision::Double => {
+            let b = Faer::<f64>::new(threads)?;
+            Density::new(&b, model, threads)?.sample(&b, key, 0, rows)
+        }
+    };
+    Ok(drawn?.rows)
 }
 
 fn print<B>(b: &B, model: &Model, options: &Sample) -> Result<(), Failure>

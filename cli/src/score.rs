@@ -10,7 +10,7 @@ use detfree::{Allocate, FlowBackend};
 
 use crate::args::Score;
 use crate::data::{self, Noise, Table};
-use crate::density::{Density, Likelihoods, MOST_PRODUCTS, TOLERANCE};
+use crate::density::{self, Density, Likelihoods, MOST_PRODUCTS, TOLERANCE};
 use crate::failure::Failure;
 use crate::{backend, model_file};
 
@@ -20,7 +20,7 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
     table.expect_columns(model.dim(), &options.model.display().to_string())?;
     let rows = noisy_rows(&table, &Noise::of(&model));
     let threads = backend::processors();
-    let found = match model.precision {
+    let found = match density::precision(&model) {
         Precision::Single => figures(&Faer::<f32>::new(threads)?, &model, &rows, options)?,
         Precision::Double => figures(&Faer::<f64>::new(threads)?, &model, &rows, options)?,
     };

@@ -78,12 +78,7 @@ fn two_columns() {
     );
 
     let (info, _) = run(&folder, &["info", "model.safetensors"]);
-    for piece in [
-        "residual flow",
-        "4 of 2-32-32-2",
-        "at most 0.9",
-        "sine",
-    ] {
+    for piece in ["residual flow", "4 of 2-32-32-2", "at most 0.9", "sine"] {
         assert!(info.contains(piece), "{info}");
     }
 

@@ -35,8 +35,9 @@ pub(crate) struct Residual {
     #[arg(long, value_name = "STEPS")]
     pub(crate) warmup: Option<NonZeroU32>,
 
-    /// How log-determinants are estimated in training: auto, exact, roulette, paper or truncated:N
-    /// (biased) [default: auto].
+    /// How log-determinants are estimated in training: auto, exact, roulette (certified), roulette:N,Q
+    /// (N terms, then continued with probability Q, refused where the variance could be infinite),
+    /// paper (2 terms, then 1/2, unchecked) or truncated:N (biased) [default: auto].
     #[arg(long, value_name = "KIND", value_parser = estimator)]
     pub(crate) estimator: Option<EstimatorChoice>,
 

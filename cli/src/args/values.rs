@@ -121,6 +121,23 @@ pub(super) fn estimator(text: &str) -> Result<EstimatorChoice, String> {
             Ok(series(SeriesSchedule::Certified, Probe::Rademacher, true))
         }
         None if text == "paper" => Ok(series(SeriesSchedule::Paper, Probe::Gaussian, false)),
+        Some(("roulette", numbers)) => {
+            let numbers = numbers.split_once(',');
+            match numbers.map(|(terms, q)| (terms.parse(), q.parse())) {
+                Some((Ok(exact), Ok(continuation))) => {
+                    let schedule = SeriesSchedule::Geometric {
+                        exact,
+                        continuation,
+                    };
+                    Ok(series(schedule, Probe::Rademacher, true))
+                }
+                _ => Err(
+                    "expected a number of terms and the probability of going on, such as \
+                     roulette:2,0.9"
+                        .to_owned(),
+                ),
+            }
+        }
         Some(("truncated", terms)) => match terms.parse() {
             Ok(terms @ 1..) => {
                 let schedule = SeriesSchedule::Truncated { terms };
@@ -128,6 +145,6 @@ pub(super) fn estimator(text: &str) -> Result<EstimatorChoice, String> {
             }
             _ => Err("expected a number of terms, such as truncated:10".to_owned()),
         },
-        _ => Err("expected auto, exact, roulette, paper or truncated:N".to_owned()),
+        _ => Err("expected auto, exact, roulette, roulette:N,Q, paper or truncated:N".to_owned()),
     }
 }

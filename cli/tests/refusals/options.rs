@@ -57,6 +57,8 @@ fn options_out_of_range() {
         ("--ema", "-0.1"),
         ("--warmup", "0"),
         ("--estimator", "best"),
+        ("--estimator", "roulette:2"),
+        ("--estimator", "roulette:2,often"),
         ("--estimator", "truncated:0"),
         ("--estimator", "truncated:x"),
         ("--activation", "identity"),
@@ -74,6 +76,14 @@ fn options_out_of_range() {
     }
     let lipschitz = ["fit", "good.csv", "--model", "residual", "--lipschitz", "1"];
     refuses(&folder, &lipschitz, &["between 0 and 1"]);
+    // 0.9² = 0.81 is where the variance becomes infinite.
+    let model = ["fit", "good.csv", "--model", "residual"];
+    let uncertified = ["--estimator", "roulette:2,0.5"];
+    refuses(
+        &folder,
+        &[&model[..], &uncertified].concat(),
+        &["0.5", "0.81"],
+    );
     refuses(&folder, &["fit"], &["<DATA>"]);
     refuses(&folder, &["fut", "good.csv"], &["fut"]);
     refuses(&folder, &["sample", "m", "-n", "0"], &["0"]);
