@@ -13,87 +13,21 @@ the tenth percentile of a turn: an estimate of the ratio on a machine with nothi
 """
 
 import argparse
-import datetime
-import json
-import os
-import pathlib
-import statistics
-import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PYTHON = ROOT / "target/peers/venv/bin/python"
-PEER = ROOT / "benches/peers/relative_jax.py"
+from turns import at_best, common, detfree, machine, median, quartiles, rounds, script, table
+
 SIZES = [10, 32, 100, 500, 784, 1000, 2000, 4000]
 HUGE = 20_000
 PRODUCTS = ["plain", "transposed", "outer"]
 
 
-class Program:
-    """A program that measures what it is told on its standard input."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def measure(self, what):
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.process.args[0]} ended without measuring {what}")
-        return json.loads(line)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def ours(options, *size):
-    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-    program = pathlib.Path(target) / "release/relative-gradient"
-    return Program([program, *common(options), *size])
+    return detfree("relative-gradient", *common(options), *size)
 
 
 def peer(options, *size):
-    return Program([PYTHON, PEER, *common(options), *size])
-
-
-def common(options):
-    return ["--threads", str(options.threads), "--seconds", str(options.seconds)]
-
-
-def median(values, key=None):
-    return statistics.median(v[key] if key else v for v in values)
-
-
-def quartiles(values):
-    if len(values) < 4:
-        return f"{min(values):.2f} to {max(values):.2f}"
-    low, _, high = statistics.quantiles(values, n=4)
-    return f"{low:.2f} to {high:.2f}"
-
-
-def at_best(mine, theirs):
-    return f"{min(b['low_ms'] for b in theirs) / min(a['low_ms'] for a in mine):.2f}"
-
-
-def pairs(count, here, there):
-    """Turns of two measurements, each first in every other pair."""
-    rows = []
-    here(), there()  # preparation, and the choice of a variant
-    for turn in range(count):
-        if turn % 2 == 0:
-            first = here()
-            rows.append((first, there()))
-        else:
-            second = there()
-            rows.append((here(), second))
-    return rows
+    return script("relative_jax.py", *common(options), *size)
 
 
 def same(a, b):
@@ -105,7 +39,8 @@ def same(a, b):
 def gradient_row(options, dim):
     size = ("--dim", str(dim))
     with ours(options, *size) as own, peer(options, *size) as jax:
-        rows = pairs(options.pairs, lambda: own.measure("relative"), lambda: jax.measure("relative"))
+        turns = [lambda: own.measure("relative"), lambda: jax.measure("relative")]
+        rows = rounds(options.pairs, turns)
         same(*rows[0])
         mine, theirs = zip(*rows)
         ratios = [b["ms"] / a["ms"] for a, b in rows]
@@ -113,7 +48,8 @@ def gradient_row(options, dim):
         # Seven products of R x D x D are needed: two forward, one back, two images, two updates.
         with ours(options, *size) as gemm:
             count = max(3, options.pairs // 2)
-            single = pairs(count, lambda: own.measure("relative"), lambda: gemm.measure("plain"))
+            turns = [lambda: own.measure("relative"), lambda: gemm.measure("plain")]
+            single = rounds(count, turns)
             share = median([7 * b["ms"] / a["ms"] for a, b in single])
             mixed = 0
             for what, times in zip(PRODUCTS, [2, 3, 2], strict=True):
@@ -166,9 +102,8 @@ def ordinary_row(options, dim):
         with program(options, *size) as relative, program(options, *size) as ordinary:
             for kind in kinds:
                 count = 1 if dim >= 2000 else 3
-                rows = pairs(
-                    count, lambda: relative.measure("relative"), lambda: ordinary.measure(kind)
-                )
+                turns = [lambda: relative.measure("relative"), lambda: ordinary.measure(kind)]
+                rows = rounds(count, turns)
                 first = first or rows[0][1]
                 same(first, rows[0][1])
                 cells.append(f"{median([b['ms'] for _, b in rows]):.3g}")
@@ -178,7 +113,7 @@ def ordinary_row(options, dim):
 
 def training_row(options, what, name, count, *size):
     with ours(options, *size) as own, peer(options, *size) as jax:
-        rows = pairs(count, lambda: own.measure(what), lambda: jax.measure(what))
+        rows = rounds(count, [lambda: own.measure(what), lambda: jax.measure(what)])
     mine, theirs = zip(*rows)
     ratios = [b["ms"] / a["ms"] for a, b in rows]
     scale, unit = (1e-3, "s") if what == "epoch" else (1, "ms")
@@ -191,27 +126,6 @@ def training_row(options, what, name, count, *size):
         at_best(mine, theirs),
         theirs[0]["variant"],
     ]
-
-
-def table(title, head, rows):
-    print(f"\n{title}\n", flush=True)
-    widths = [len(h) for h in head]
-    print("  ".join(head), flush=True)
-    print("  ".join("-" * w for w in widths), flush=True)
-    for row in rows:
-        cells = (str(cell).rjust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells), flush=True)
-
-
-def machine():
-    model = "an unknown processor"
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
-    today = datetime.date.today().isoformat()
-    load = os.getloadavg()[0]
-    return f"{today}, {os.cpu_count()} cores of {model}, load {load:.1f} at the start"
 
 
 def main():

@@ -1,9 +1,14 @@
 #!/bin/sh
-# Installs what the side-by-side comparisons measure against, into target/peers/venv.
+# Installs what the side-by-side comparisons measure against, into target/peers/venv: 5 GB, most of it the
+# libraries for graphics cards without which PyTorch's wheel for Linux is not imported.
 # Not for CI: it needs the network, and its figures need a quiet machine.
 set -eu
 cd "$(dirname "$0")/../.."
 python3 -m venv target/peers/venv
 target/peers/venv/bin/pip install --quiet --upgrade pip
-target/peers/venv/bin/pip install --quiet numpy scikit-learn "jax[cpu]"
-target/peers/venv/bin/python -c 'import jax, numpy, sklearn; print("jax", jax.__version__, "numpy", numpy.__version__, "scikit-learn", sklearn.__version__)'
+target/peers/venv/bin/pip install --quiet numpy scikit-learn "jax[cpu]" torch "normflows==1.7.*"
+target/peers/venv/bin/python - <<'END'
+from importlib.metadata import version
+
+print(*(f"{name} {version(name)}" for name in ("jax", "numpy", "scikit-learn", "torch", "normflows")))
+END

@@ -48,22 +48,10 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
+from problem import data, unit  # noqa: E402
+
 ALPHA = 0.3
 RATE = 1e-6
-DATA = 1 << 20
-
-
-# The problem: the same numbers as in benches/src/problem.rs.
-
-
-def unit(stream, count):
-    """Uniform with mean 0 and variance 1, by SplitMix64."""
-    z = np.uint64(stream << 40) + np.arange(1, count + 1, dtype=np.uint64)
-    z *= np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return math.sqrt(12) * (((z >> np.uint64(40)).astype(float) + 0.5) / 2**24 - 0.5)
 
 
 def layers(dim, depth):
@@ -75,10 +63,6 @@ def layers(dim, depth):
         weights.append(weight.astype(np.float32))
         biases.append((0.1 * unit(2 * l + 1, dim)).astype(np.float32))
     return weights, biases
-
-
-def data(rows, dim):
-    return unit(DATA, rows * dim).reshape(rows, dim).astype(np.float32)
 
 
 # The flow.

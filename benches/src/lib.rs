@@ -2,11 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
+pub mod digits;
+pub mod flow;
 pub mod inverse;
+pub mod jacobians;
+pub mod naive;
 pub mod ordinary;
 pub mod passes;
 pub mod problem;
+pub mod quality;
 pub mod relative;
+pub mod turns;
+pub mod variance;
 
 use detfree::{Backend, Fill, Key};
 

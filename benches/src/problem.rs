@@ -42,6 +42,26 @@ pub fn layers(dim: usize, depth: usize) -> Vec<Affine<Vec<f64>>> {
         .collect()
 }
 
+/// The layers of a residual block's net of these widths: W = 0.95 U/(√in + √out), which is the
+/// share of a norm of 0.95 where numbers are many, b = 0.1 u.
+#[must_use]
+pub fn net(widths: &[usize]) -> Vec<Affine<Vec<f64>>> {
+    let pairs = widths.iter().zip(widths.iter().skip(1));
+    pairs
+        .zip(0_u64..)
+        .map(|((&inputs, &outputs), l)| {
+            let spread = 0.95 / ((inputs as f64).sqrt() + (outputs as f64).sqrt());
+            let numbers = 0..(inputs * outputs) as u64;
+            Affine {
+                weight: numbers.map(|i| spread * unit(2 * l, i)).collect(),
+                bias: (0..outputs as u64)
+                    .map(|j| 0.1 * unit(2 * l + 1, j))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
 /// Layers where the backend computes.
 ///
 /// # Errors
@@ -86,6 +106,17 @@ pub fn directions<B: Allocate>(
         .collect()
 }
 
+/// Σ x² of a batch.
+///
+/// # Errors
+/// The device's.
+pub fn squares<B: Backend>(b: &B, batch: &B::Batch) -> Result<f64, B::Error> {
+    let Shape { rows, dim } = b.shape(batch);
+    let mut host = vec![B::Scalar::default(); rows * dim];
+    b.download(batch, &mut host)?;
+    Ok(host.into_iter().map(|x| x.to_f64().powi(2)).sum())
+}
+
 /// Σ (‖ΔW‖² + ‖Δb‖²): what two programs that compute the same gradient agree on.
 ///
 /// # Errors
@@ -93,10 +124,7 @@ pub fn directions<B: Allocate>(
 pub fn square<B: Backend>(b: &B, directions: &[Affine<B::Batch>]) -> Result<f64, B::Error> {
     let mut sum = 0.0;
     for batch in directions.iter().flat_map(|d| [&d.weight, &d.bias]) {
-        let Shape { rows, dim } = b.shape(batch);
-        let mut host = vec![B::Scalar::default(); rows * dim];
-        b.download(batch, &mut host)?;
-        sum += host.into_iter().map(|x| x.to_f64().powi(2)).sum::<f64>();
+        sum += squares(b, batch)?;
     }
     Ok(sum)
 }

@@ -62,12 +62,32 @@ impl RouletteSchedule {
     /// # Errors
     /// [`ScheduleError::Contraction`] unless 0 < `contraction` < 1.
     pub fn certified(contraction: f64, quantity: Quantity) -> Result<Self, ScheduleError> {
+        Self::recommended(EXACT_TERMS, contraction, quantity)
+    }
+
+    /// The same tail with no exact terms before it, for a series whose first and largest term is known
+    /// in closed form ([`ExactFirst`](crate::ExactFirst)): what is left is small, and is paid for less.
+    ///
+    /// # Errors
+    /// As [`Self::certified`].
+    pub fn certified_beyond_trace(
+        contraction: f64,
+        quantity: Quantity,
+    ) -> Result<Self, ScheduleError> {
+        Self::recommended(0, contraction, quantity)
+    }
+
+    fn recommended(
+        exact: u32,
+        contraction: f64,
+        quantity: Quantity,
+    ) -> Result<Self, ScheduleError> {
         check_contraction(contraction)?;
         let continuation = match quantity {
             Quantity::Value => libm::pow(contraction, 1.3),
             Quantity::Gradient => contraction,
         };
-        Self::geometric(EXACT_TERMS, continuation, contraction, quantity)
+        Self::geometric(exact, continuation, contraction, quantity)
     }
 
     /// `exact` terms, then a geometric tail, refused where its variance could be infinite.

@@ -148,6 +148,14 @@ fn certificates_are_sharp() {
         bound.limit(&b, &mut scaled, limit * (1.0 + 1e-11)).unwrap();
         assert_eq!(scaled.as_slice() == before.as_slice(), kept, "{factor}");
         assert!(norm(&scaled) <= bound.get());
+        // What was made sure of is found again, and nothing else is claimed.
+        let mut again = SpectralBound::new(&b, &scaled).unwrap();
+        again.certify_below(&b, &scaled, bound.get()).unwrap();
+        assert_eq!(again.get(), bound.get());
+        again
+            .certify_below(&b, &scaled, 0.999 * norm(&scaled))
+            .unwrap();
+        assert!(again.get() >= norm(&scaled));
     }
 }
 

@@ -6,10 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::io::{Write, stdin, stdout};
-use std::time::Instant;
-
 use clap::{Parser, ValueEnum};
 use detfree::faer::Faer;
 use detfree::{
@@ -20,6 +16,7 @@ use detfree_benches::ordinary::{BySolve, InverseTransposed, Ordinary};
 use detfree_benches::passes::ACTIVATION;
 use detfree_benches::problem;
 use detfree_benches::relative::Relative;
+use detfree_benches::turns::{self, Outcome, Times};
 use peak_alloc::PeakAlloc;
 use serde::Serialize;
 
@@ -30,7 +27,6 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const RATE: f64 = 1e-6;
 
 type Batch = Dense<Vec<f32>>;
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Times pieces of training a relative-gradient flow.
 #[derive(Parser)]
@@ -101,11 +97,8 @@ struct Report {
     rows: usize,
     layers: usize,
     threads: usize,
-    /// Median.
-    ms: f64,
-    /// Tenth percentile: what the machine does when nobody disturbs it.
-    low_ms: f64,
-    repetitions: usize,
+    #[serde(flatten)]
+    times: Times,
     /// Σ ‖direction‖² of a gradient.
     square: Option<f64>,
     /// The most memory that was allocated at a time.
@@ -288,14 +281,7 @@ impl Size {
             }
             peak_bytes = Some(MEMORY.peak_usage().saturating_sub(before));
         }
-        let mut times = Vec::new();
-        let began = Instant::now();
-        while times.is_empty() || began.elapsed().as_secs_f64() < seconds {
-            let start = Instant::now();
-            work.run()?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        times.sort_by(f64::total_cmp);
+        let times = turns::time(seconds, || work.run())?;
         let Shape { rows, dim } = self.shape;
         Ok(Report {
             program: "detfree",
@@ -304,9 +290,7 @@ impl Size {
             rows,
             layers: self.layers,
             threads: self.b.threads(),
-            ms: times[times.len() / 2],
-            low_ms: times[times.len() / 10],
-            repetitions: times.len(),
+            times,
             square: work.square()?,
             peak_bytes,
             least_bytes: what.least_copies() * self.layers * (dim * dim + dim) * size_of::<f32>(),
@@ -322,17 +306,8 @@ fn main() -> Outcome<()> {
         layers: arguments.layers,
         epoch_rows: arguments.epoch_rows,
     };
-    let read = stdin()
-        .lines()
-        .map(|line| Ok(What::from_str(line?.trim(), true)?));
-    let given = arguments.what.iter().copied().map(Ok);
-    let names: Box<dyn Iterator<Item = Outcome<What>>> = if arguments.what.is_empty() {
-        Box::new(read)
-    } else {
-        Box::new(given)
-    };
     let mut at_hand: Option<(What, usize, Box<dyn Work>)> = None;
-    for what in names {
+    for what in turns::names(arguments.what) {
         let what = what?;
         // What was at hand leaves its memory before the next is counted.
         at_hand = at_hand.filter(|(at_hand, ..)| *at_hand == what);
@@ -342,9 +317,7 @@ fn main() -> Outcome<()> {
         }
         if let Some((_, before, work)) = &mut at_hand {
             let report = size.measure(what, work.as_mut(), *before, arguments.seconds)?;
-            let mut out = stdout().lock();
-            writeln!(out, "{}", serde_json::to_string(&report)?)?;
-            out.flush()?;
+            turns::report(&report)?;
         }
     }
     Ok(())

@@ -111,12 +111,19 @@ impl<B: FlowBackend + Allocate> Block<B> {
             Shape::new(1, dim),
             Shape::new(1, inputs),
         )?;
+        let net = Mlp {
+            layers,
+            activations: activations.clone(),
+        };
+        let limit = layer_limit(&net, lipschitz);
+        for (layer, bound) in net.layers.iter().zip(&mut bounds) {
+            if bound.get() > limit {
+                bound.certify_below(b, &layer.weight, limit)?;
+            }
+        }
         Ok(Self {
             lipschitz,
-            net: Mlp {
-                layers,
-                activations: activations.clone(),
-            },
+            net,
             log_scale: log_scale.clone(),
             shift: shift.clone(),
             bounds,

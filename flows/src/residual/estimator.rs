@@ -22,7 +22,8 @@ const LEAST_CONTRACTION: f64 = 0.05;
 /// How many terms of the series are taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SeriesSchedule {
-    /// The certified roulette, [`RouletteSchedule::certified`], for the bound of each block as it is.
+    /// The certified roulette for the bound of each block as it is: [`RouletteSchedule::certified`], or
+    /// where tr J is known [`RouletteSchedule::certified_beyond_trace`].
     Certified,
     /// [`RouletteSchedule::geometric`], refused where its variance could be infinite.
     Geometric {
@@ -204,7 +205,7 @@ impl Estimator {
             schedule,
             trace,
             quantity,
-            ..
+            exact_first,
         } = *self
         else {
             return RouletteSchedule::truncated(1).map(|schedule| LogDet {
@@ -214,6 +215,9 @@ impl Estimator {
         };
         let contraction = contraction.max(LEAST_CONTRACTION);
         let schedule = match schedule {
+            SeriesSchedule::Certified if exact_first => {
+                RouletteSchedule::certified_beyond_trace(contraction, quantity)?
+            }
             SeriesSchedule::Certified => RouletteSchedule::certified(contraction, quantity)?,
             SeriesSchedule::Geometric {
                 exact,

@@ -90,6 +90,27 @@ impl<B: DenseBackend> SpectralBound<B> {
         Ok(())
     }
 
+    /// The bound of `weight`: `limit` where that is certified, which is sharper than squaring and what
+    /// [`Self::limit`] made sure of; else by squaring.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the weight has another shape; the device's.
+    pub fn certify_below(
+        &mut self,
+        b: &B,
+        weight: &B::Batch,
+        limit: f64,
+    ) -> Result<(), Error<B::Error>> {
+        self.check(b, weight)?;
+        let trace = self.certificate.gram(b, weight)?;
+        self.bound = if self.certificate.is_below(b, trace, limit)? {
+            limit
+        } else {
+            self.certificate.schatten(b, trace)?
+        };
+        Ok(())
+    }
+
     /// Brings the singular values that it finds above `limit` down to it, less a small margin. The bound
     /// is lost, and infinite, until it is certified again.
     ///
