@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use detfree::flows::mlp::{Mlp, MlpGradient, MlpTape, TraceTape};
 use detfree::{
-    Activation, Affine, Allocate, DenseBackend, Draw, Error, Key, LogDet, Scalar, Shape, Workspace,
+    Activation, Affine, Allocate, DenseBackend, Draw, Error, FlowBackend, Key, LogDet, Scalar,
+    Shape, Workspace,
 };
 
 use crate::problem;
@@ -15,6 +16,7 @@ pub const ACTIVATION: Activation = Activation::LipSwish { beta: 1.0 };
 /// A net, and the rows of a batch in shards.
 pub struct Block<B: DenseBackend> {
     net: Mlp<B>,
+    dim: usize,
     shards: Vec<Shard<B>>,
 }
 
@@ -41,7 +43,7 @@ pub struct Sums {
     pub squares: Vec<f64>,
 }
 
-impl<B: DenseBackend + Allocate + Sync> Block<B> {
+impl<B: FlowBackend + Allocate + Sync> Block<B> {
     /// The net of [`problem::net`] on the data of [`problem::rows`].
     ///
     /// # Errors
@@ -88,6 +90,7 @@ impl<B: DenseBackend + Allocate + Sync> Block<B> {
         };
         Ok(Self {
             shards: (0..shards).map(shard).collect::<Result<_, Error<_>>>()?,
+            dim,
             net,
         })
     }
@@ -178,7 +181,8 @@ impl<B: DenseBackend + Allocate + Sync> Block<B> {
         };
         if let [shard] = self.shards.as_mut_slice() {
             // Threads share the products.
-            run(b, shard)?;
+            let shape = Shape::new(shard.rows.len(), self.dim);
+            b.together(shape, |b| run(b, shard))?;
         } else {
             b.each_shard(&mut self.shards, run)?;
         }

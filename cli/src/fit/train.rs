@@ -195,7 +195,7 @@ fn residual<B>(
     settings: &ResidualSettings,
     model: &Model,
     course: &Course<'_, B::Scalar>,
-    shards: usize,
+    threads: usize,
     key: Key,
 ) -> Result<ResidualTrainer<B>, Failure>
 where
@@ -210,6 +210,14 @@ where
         base: model.base,
     };
     let flow = ResidualFlow::random(b, model.dim(), &options, key.fold_in(WEIGHTS))?;
+    let shape = course.batch_shape();
+    // A thread with few rows beside a wide net would mostly read weights.
+    let widest = options.hidden.iter().copied().fold(shape.dim, usize::max);
+    let shards = if widest * threads > 8 * shape.rows {
+        1
+    } else {
+        threads
+    };
     let training = ResidualTraining {
         estimator: settings.estimator,
         sweep: Sweep::Reverse,
@@ -219,12 +227,7 @@ where
         shards,
         key: key.fold_in(ESTIMATES),
     };
-    Ok(ResidualTrainer::new(
-        b,
-        flow,
-        course.batch_shape(),
-        training,
-    )?)
+    Ok(ResidualTrainer::new(b, flow, shape, training)?)
 }
 
 /// Rows as training takes them: standardised with the noise, or before the noise where a logit

@@ -40,7 +40,8 @@ pub struct ResidualTraining {
     pub average: Option<f64>,
     /// Over how many steps the learning rate rises to what it is meant to be.
     pub warm_up: u64,
-    /// Into how many shards a batch is cut, each for a thread.
+    /// Into how many shards a batch is cut, each for a thread; threads share the products of a single
+    /// one, which suits nets that are wide beside a shard's rows.
     pub shards: usize,
     /// The stream of the estimators.
     pub key: Key,
@@ -169,18 +170,24 @@ impl<B: FlowBackend + Allocate + Sync> ResidualTrainer<B> {
         let dim = flow.dim;
         let rows = batch.len() / dim.max(1);
         let weight = 1.0 / rows as f64;
-        b.each_shard(shards, |b, shard| {
+        let sweep = options.sweep;
+        let work = |b: &B, shard: &mut Shard<B>| {
             let Range { start, end } = shard.rows;
             let part = batch.get(start * dim..end * dim).unwrap_or_default();
             let draw = draw.at_row(start as u64);
             let (log, gradients) = (&mut shard.log, &mut shard.gradients);
-            let sweep = options.sweep;
             shard.outcome = shard
                 .tape
                 .gradient(b, flow, part, weight, draw, sweep, log, gradients)
                 .map(|_| ());
             Ok(())
-        })?;
+        };
+        if let [whole] = shards.as_mut_slice() {
+            // Threads share its products.
+            b.together(Shape::new(rows, dim), |b| work(b, whole))?;
+        } else {
+            b.each_shard(shards, work)?;
+        }
         let mut log_density = 0.0;
         for shard in shards.iter_mut() {
             core::mem::replace(&mut shard.outcome, Ok(()))?;
