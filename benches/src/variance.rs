@@ -8,7 +8,7 @@
 //! X = Σ_k (1/S(k)) (T_k − T_{k+1}) 1{N ≥ k} by Abel's summation is T_{k₀} plus martingale differences,
 //! each (1{N≥k}/S(k) − 1{N≥k−1}/S(k−1)) T_k, uncorrelated, and of variance (1/S(k) − 1/S(k−1)) T_k². Then
 //!
-//! Var X = Var(T_{k₀}) + Σ_{k>k₀} (1/S(k) − 1/S(k−1)) E[T_k²],
+//! Var X = Var(T_{k₀}) + Σ_{k>k₀} (1/S(k) − 1/S(k−1)) E\[T_k²\],
 //!
 //! where with M_k = (B_k + B_kᵀ)/2, as v has independent entries of unit variance,
 //!
