@@ -146,8 +146,8 @@ fn estimates_have_error_bars() {
         (rows(&csv), said)
     };
     let (exact, _) = score(&["--exact"]);
-    let (loose, _) = score(&["--tol", "0.01"]);
-    let (tight, _) = score(&["--tol", "0.005"]);
+    let (loose, _) = score(&["--tol", "0.04"]);
+    let (tight, _) = score(&["--tol", "0.01"]);
     let mut squares = 0.0;
     for ((exact, loose), tight) in exact.iter().zip(&loose).zip(&tight) {
         assert!(loose[1] > 0.0 && tight[1] < loose[1], "{loose:?} {tight:?}");
@@ -177,7 +177,7 @@ fn estimates_have_error_bars() {
     );
     assert_eq!(refused.status.code(), Some(2));
     // The same figures every time.
-    assert_eq!(score(&["--tol", "0.01"]).0, loose);
+    assert_eq!(score(&["--tol", "0.04"]).0, loose);
 }
 
 /// Every option reaches training: a run with it is another one.
