@@ -65,8 +65,10 @@ impl RouletteSchedule {
         Self::recommended(EXACT_TERMS, contraction, quantity)
     }
 
-    /// The same tail with no exact terms before it, for a series whose first and largest term is known
-    /// in closed form ([`ExactFirst`](crate::ExactFirst)): what is left is small, and is paid for less.
+    /// The same tail for a series whose first and largest term is known in closed form
+    /// ([`ExactFirst`](crate::ExactFirst)). The first term that is not, k = 2 of the value and k = 1 of the
+    /// gradient, is always taken, and the roulette begins behind it: what is left is small, and is
+    /// paid for less.
     ///
     /// # Errors
     /// As [`Self::certified`].
@@ -74,7 +76,11 @@ impl RouletteSchedule {
         contraction: f64,
         quantity: Quantity,
     ) -> Result<Self, ScheduleError> {
-        Self::recommended(0, contraction, quantity)
+        let exact = match quantity {
+            Quantity::Value => 1,
+            Quantity::Gradient => 0,
+        };
+        Self::recommended(exact, contraction, quantity)
     }
 
     fn recommended(

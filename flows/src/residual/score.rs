@@ -111,7 +111,8 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     ///
     /// To a standard error, 32 estimates of every row are a pilot that tells how many *fresh* ones it
     /// gets: stopping when an error looks small would bias the figure. About one row in ten stays
-    /// somewhat above the tolerance by chance.
+    /// somewhat above the tolerance by chance; more do where long series make the estimates' tails heavy,
+    /// and [`Scores::above_tolerance`] counts them.
     ///
     /// # Errors
     /// [`ScoreError`]; a flow that is not certified to be invertible gives [`Error::Schedule`] inside.
