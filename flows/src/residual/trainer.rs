@@ -52,10 +52,11 @@ pub struct ResidualTraining {
 /// Every step is Adam's (Kingma and Ba 2015) on the gradient of the mean log-likelihood, whose
 /// log-determinants are estimated without bias. After it, singular values of the weights are brought
 /// down until every block's Lipschitz constant stays below its bound. That is certified in every step
-/// where it costs less than a tenth of one, as for batches of more rows than the nets are wide; else in
-/// every few steps, with the leading singular values followed in between; and always before an
-/// evaluation. Between certificates a norm may exceed its bound L by a little. The estimates stay unbiased
-/// and their variance finite up to √L.
+/// where it costs less than a tenth of one, as for batches of twice as many rows as the nets are wide;
+/// else in every few steps, with the leading singular values followed in between; and always before an
+/// evaluation. Between certificates a norm may exceed its bound L by a little. The estimates stay unbiased,
+/// and with [`SeriesSchedule::Certified`](super::SeriesSchedule::Certified) their variance stays finite up
+/// to √L; a schedule of the user's that is barely certified for L has no such room.
 pub struct ResidualTrainer<B: Backend> {
     current: ResidualFlow<B>,
     average: Option<ResidualFlow<B>>,
@@ -145,6 +146,7 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
     }
 }
 
+/// Steps between certificates for nets of width `n` and batches of `rows` rows.
 fn interval(n: usize, rows: usize) -> u64 {
     let certificate = CERTIFICATE * n as f64 / rows as f64;
     libm::ceil(certificate / (PRODUCTS * CERTIFICATION)) as u64
