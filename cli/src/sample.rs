@@ -79,7 +79,7 @@ where
     if let Some(worst) = worst {
         eprintln!(
             "inverted in {} iterations over all blocks, each block to within {:.0e} and all together to \
-             within {:.0e} (standardised units, certified)",
+             within {:.0e} (standardised units; certified but for rounding)",
             worst.iterations, worst.block_error, worst.error
         );
     }

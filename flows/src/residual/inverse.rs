@@ -18,7 +18,8 @@ pub struct Inversion {
     /// Evaluations of a net, of all blocks together.
     pub iterations: u64,
     /// The largest bound, over rows and blocks, of ‖x̂ − x‖₂ with x + g(x) = y solved for a block's own y:
-    /// L/(1 − L) · ‖last step‖, L the block's certified Lipschitz bound, and the floor of rounding.
+    /// L/(1 − L) · ‖last step‖, L the block's certified Lipschitz bound, or an estimate of what rounding
+    /// leaves, where that is more.
     pub block_error: f64,
     /// What that amounts to at the flow's input, if every block passed the errors of those behind it on
     /// as badly as it may: by 1/(1 − L) and the inverse of its scale. Real flows do so far less.
