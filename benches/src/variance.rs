@@ -20,6 +20,9 @@
 //! For m orthogonal probes v_p = s ∘ H_p, H_p the rows of the Walsh–Hadamard matrix, over √m each, the sum of
 //! quadratic forms is Σ_ij M_ij s_i s_j G_ij, G_ij = (1/m) Σ_p H_pi H_pj: 1 where m divides i xor j, else 0,
 //! for m a power of two; so its variance is that of Rademacher with the other M_ij left out.
+//!
+//! A control variate c (vᵀJv − tr J) beside an exact first trace puts B₂ + c J in the place of B₂, in
+//! the first of the two variances alone. The best c of many rows minimises Σ Var(vᵀ (B₂ + c J) v).
 
 use detfree::{Probe, RouletteSchedule};
 use faer::linalg::matmul::matmul;
@@ -139,6 +142,28 @@ impl Powers {
         }
     }
 
+    /// Var(T₂ + c vᵀJv) of one probe.
+    fn of_controlled(&self, probe: Probe, c: f64) -> f64 {
+        let [_, tail] = &self.leading;
+        let Some(jacobian) = self.terms.first() else {
+            return 0.0;
+        };
+        let sum: Vec<f64> = tail.iter().zip(jacobian).map(|(b, j)| b + c * j).collect();
+        Form::of(&sum, self.dim).variance(probe)
+    }
+
+    /// The c that minimises the sum of Var(T₂ + c vᵀJv) over `rows`: of a parabola through c = −1, 0, 1.
+    #[must_use]
+    pub fn best_control(rows: &[Self], probe: Probe) -> f64 {
+        let sum = |c| {
+            rows.iter()
+                .map(|row| row.of_controlled(probe, c))
+                .sum::<f64>()
+        };
+        let [left, middle, right] = [-1.0, 0.0, 1.0].map(sum);
+        0.5 * (left - right) / (left - 2.0 * middle + right)
+    }
+
     fn of_orthogonal(&self, passes: u32, first: usize) -> f64 {
         let (n, tail) = (self.dim, &self.leading[first - 1]);
         let pairs = (0..n).flat_map(|i| (0..i).map(move |j| (i, j)));
@@ -187,6 +212,15 @@ impl Powers {
             variance: self.of_probes(probe, passes, first)
                 + self.of_roulette(schedule, probe, passes, first),
             products: f64::from(passes) * schedule.expected_terms(),
+        }
+    }
+
+    /// Of one probe beyond an exact first trace, with a control variate of weight `c`.
+    #[must_use]
+    pub fn controlled_cost(&self, schedule: &RouletteSchedule, probe: Probe, c: f64) -> Cost {
+        Cost {
+            variance: self.of_controlled(probe, c) + self.of_roulette(schedule, probe, 1, 2),
+            products: schedule.expected_terms(),
         }
     }
 

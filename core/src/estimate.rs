@@ -16,13 +16,6 @@ pub struct Estimate {
     pub products: u64,
 }
 
-/// Samples of the pilot, and the least number that an error bar is computed from.
-const PILOT: u64 = 32;
-
-/// The pilot's variance times this exceeds the true variance with probability 0.9 for normal
-/// samples: 31 over the 0.1 quantile of χ² with 31 degrees of freedom, 21.43.
-const PILOT_MARGIN: f64 = 31.0 / 21.43;
-
 /// Mean and variance of samples in one pass (Welford 1962).
 ///
 /// ```
@@ -38,6 +31,21 @@ pub struct Moments {
 }
 
 impl Moments {
+    /// Samples of a pilot, which tells how many fresh ones are needed, and the least number that an
+    /// error bar is computed from.
+    pub const PILOT: u64 = 32;
+
+    /// A pilot's variance times this exceeds the true variance with probability 0.9 for normal
+    /// samples: 31 over the 0.1 quantile of χ² with 31 degrees of freedom, 21.43.
+    const PILOT_MARGIN: f64 = 31.0 / 21.43;
+
+    /// How many fresh samples have a standard error of at most `tolerance` in about nine cases of ten,
+    /// where these are the moments of a pilot.
+    #[must_use]
+    pub fn needed(&self, tolerance: f64) -> f64 {
+        libm::ceil(Self::PILOT_MARGIN * self.variance() / (tolerance * tolerance))
+    }
+
     /// Takes a sample.
     pub fn push(&mut self, x: f64) {
         self.count += 1;
@@ -73,15 +81,6 @@ impl Moments {
     pub fn standard_error(&self) -> f64 {
         libm::sqrt(self.variance() / self.count as f64)
     }
-
-    fn estimate(&self, work: Work) -> Estimate {
-        Estimate {
-            mean: self.mean,
-            standard_error: self.standard_error(),
-            samples: self.count,
-            products: work.products,
-        }
-    }
 }
 
 impl LogDet {
@@ -105,16 +104,36 @@ impl LogDet {
         out: &mut B::Rows,
         host: &mut [f64],
     ) -> Result<Estimate, Error<B::Error>> {
+        let (moments, work) = self.sample(b, op, samples.max(2), key, workspace, out, host)?;
+        Ok(Estimate {
+            mean: moments.mean(),
+            standard_error: moments.standard_error(),
+            samples: moments.count(),
+            products: work.products,
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the caller lends every buffer")]
+    fn sample<B: Backend, O: Operator<B>>(
+        &self,
+        b: &B,
+        op: &mut O,
+        samples: u64,
+        key: Key,
+        workspace: &mut Workspace<B>,
+        out: &mut B::Rows,
+        host: &mut [f64],
+    ) -> Result<(Moments, Work), Error<B::Error>> {
         check_rows("the host's buffer", op.shape(b).rows, host.len())?;
         let mut moments = Moments::default();
         let mut work = Work::default();
-        for sample in 0..samples.max(2) {
+        for sample in 0..samples {
             let draw = Draw::new(key.fold_in(sample));
             work += self.value(b, op, &draw, workspace, out)?;
             b.download_rows(out, host)?;
             moments.push(host.iter().sum::<f64>() / host.len() as f64);
         }
-        Ok(moments.estimate(work))
+        Ok((moments, work))
     }
 
     /// The same to a standard error of `tolerance`, with at most `most` samples.
@@ -138,18 +157,18 @@ impl LogDet {
         out: &mut B::Rows,
         host: &mut [f64],
     ) -> Result<Estimate, Error<B::Error>> {
-        let pilot = self.estimate(b, op, PILOT, key.fold_in(0), workspace, out, host)?;
-        let variance = pilot.standard_error * pilot.standard_error * PILOT as f64;
-        let needed = libm::ceil(PILOT_MARGIN * variance / (tolerance * tolerance));
-        // A NaN or infinity here saturates; both mean as many as allowed.
+        let (least, first) = (Moments::PILOT, key.fold_in(0));
+        let (pilot, work) = self.sample(b, op, least, first, workspace, out, host)?;
+        let needed = pilot.needed(tolerance);
+        // An infinity saturates; like a NaN it means as many as allowed.
         let samples = if needed.is_nan() {
             most
         } else {
-            (needed as u64).clamp(PILOT, most.max(PILOT))
+            (needed as u64).clamp(least, most.max(least))
         };
         let fresh = self.estimate(b, op, samples, key.fold_in(1), workspace, out, host)?;
         Ok(Estimate {
-            products: pilot.products + fresh.products,
+            products: work.products + fresh.products,
             ..fresh
         })
     }

@@ -75,7 +75,7 @@ pub use reference::{Dense, Reference, Storage, StorageError};
 pub use relative::{Affine, ChannelRelative, DenseRelative, GuardedStep, RelativeGradient, Side};
 pub use scalar::Scalar;
 pub use schedule::{Quantity, RouletteSchedule, ScheduleError};
-pub use series::{Series, Work};
+pub use series::{FirstTerm, Series, Work};
 pub use terms::Terms;
 pub use trace::{Probe, TraceEstimator};
 pub use workspace::Workspace;

@@ -2,8 +2,8 @@
 
 use crate::error::check_rows;
 use crate::{
-    Backend, BilinearGradient, Draw, Error, FirstTrace, Operator, RouletteSchedule, Series, Terms,
-    TraceEstimator, Work, Workspace,
+    Backend, BilinearGradient, Draw, Error, FirstTerm, FirstTrace, Operator, RouletteSchedule,
+    Series, Terms, TraceEstimator, Work, Workspace,
 };
 
 /// The estimator of log det(I + J_r) for every row r of an operator with ‖J_r‖ < 1.
@@ -41,7 +41,10 @@ impl LogDet {
     /// The same estimator with the first term of the series, tr J, taken in closed form.
     #[must_use]
     pub const fn with_exact_first(self) -> ExactFirst {
-        ExactFirst(self)
+        ExactFirst {
+            log_det: self,
+            control: 0.0,
+        }
     }
 
     /// out_r ← an unbiased estimate of log det(I + J_r).
@@ -57,7 +60,7 @@ impl LogDet {
         out: &mut B::Rows,
     ) -> Result<Work, Error<B::Error>> {
         b.fill_rows(0.0, out)?;
-        self.add_value(b, op, draw, false, workspace, out)
+        self.add_value(b, op, draw, FirstTerm::Probed, workspace, out)
     }
 
     /// gradient ← gradient + an unbiased estimate of Σ_r c_r ∂ log det(I + J_r)/∂(θ, x); without
@@ -74,7 +77,16 @@ impl LogDet {
         workspace: &mut Workspace<B>,
         gradient: &mut O::Gradient,
     ) -> Result<Work, Error<B::Error>> {
-        let work = self.add_gradient(b, op, draw, false, weights, workspace, None, gradient)?;
+        let work = self.add_gradient(
+            b,
+            op,
+            draw,
+            FirstTerm::Probed,
+            weights,
+            workspace,
+            None,
+            gradient,
+        )?;
         op.finish(b, gradient)?;
         Ok(work)
     }
@@ -99,7 +111,16 @@ impl LogDet {
     ) -> Result<Work, Error<B::Error>> {
         b.fill_rows(0.0, out)?;
         let value = Some(out);
-        let work = self.add_gradient(b, op, draw, false, weights, workspace, value, gradient)?;
+        let work = self.add_gradient(
+            b,
+            op,
+            draw,
+            FirstTerm::Probed,
+            weights,
+            workspace,
+            value,
+            gradient,
+        )?;
         op.finish(b, gradient)?;
         Ok(work)
     }
@@ -109,7 +130,7 @@ impl LogDet {
         b: &B,
         op: &mut O,
         draw: &Draw,
-        exact_first: bool,
+        first: FirstTerm,
         workspace: &mut Workspace<B>,
         out: &mut B::Rows,
     ) -> Result<Work, Error<B::Error>> {
@@ -118,9 +139,7 @@ impl LogDet {
         for pass in 0..self.trace.passes(shape.dim) {
             b.fill(self.trace.fill(draw, pass), &mut workspace.probe)?;
             let terms = Terms::stratified(draw.roulette(pass), shape.rows);
-            work += self
-                .series(exact_first)
-                .value(b, op, terms, workspace, out)?;
+            work += self.series(first).value(b, op, terms, workspace, out)?;
         }
         Ok(work)
     }
@@ -134,7 +153,7 @@ impl LogDet {
         b: &B,
         op: &mut O,
         draw: &Draw,
-        exact_first: bool,
+        first: FirstTerm,
         weights: Option<&B::Rows>,
         workspace: &mut Workspace<B>,
         mut value: Option<&mut B::Rows>,
@@ -144,7 +163,7 @@ impl LogDet {
         if let Some(weights) = weights {
             check_rows("the row weights", shape.rows, b.row_count(weights))?;
         }
-        let series = self.series(exact_first);
+        let series = self.series(first);
         let mut work = Work::default();
         for pass in 0..self.trace.passes(shape.dim) {
             b.fill(self.trace.fill(draw, pass), &mut workspace.probe)?;
@@ -161,10 +180,10 @@ impl LogDet {
         Ok(work)
     }
 
-    const fn series(&self, exact_first: bool) -> Series {
+    const fn series(&self, first: FirstTerm) -> Series {
         Series {
             schedule: self.schedule,
-            exact_first,
+            first,
         }
     }
 }
@@ -173,10 +192,31 @@ impl LogDet {
 ///
 /// log det(I+J) = tr J + Σ_{k≥2} (−1)^{k+1}/k tr Jᵏ, and ∂ log det(I+J) = ∂ tr J + Σ_{k≥1} (−1)ᵏ tr(Jᵏ ∂J),
 /// the sums by the series of the estimator. Exactly unbiased.
+///
+/// The first product of the series, Jᵀv, is then free to be a control variate of the value's noise:
+/// with any constant c that does not depend on the probes, tr J + c (⟨Jᵀv, v⟩ − tr J) has the same expectation
+/// as tr J. The noise of what is left is −½ vᵀJ²v and more, which goes with ⟨Jᵀv, v⟩: the best c is
+/// −Cov(X, A)/Var(A), of the value X without control and A = ⟨Jᵀv, v⟩ − tr J.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ExactFirst(LogDet);
+pub struct ExactFirst {
+    log_det: LogDet,
+    control: f64,
+}
 
 impl ExactFirst {
+    /// The same estimator with the weight c of its control variate, which is 0 at first. Only values
+    /// depend on it, gradients do not. With c = 1 tr J is estimated as every other term is.
+    #[must_use]
+    pub const fn with_control(self, c: f64) -> Self {
+        Self { control: c, ..self }
+    }
+
+    const fn first(&self) -> FirstTerm {
+        FirstTerm::Known {
+            control: self.control,
+        }
+    }
+
     /// out_r ← an unbiased estimate of log det(I + J_r).
     ///
     /// # Errors
@@ -190,8 +230,9 @@ impl ExactFirst {
         out: &mut B::Rows,
     ) -> Result<Work, Error<B::Error>> {
         check_rows("the output", op.shape(b).rows, b.row_count(out))?;
-        op.trace(b, out)?;
-        self.0.add_value(b, op, draw, true, workspace, out)
+        op.trace(b, 1.0 - self.control, out)?;
+        self.log_det
+            .add_value(b, op, draw, self.first(), workspace, out)
     }
 
     /// gradient ← gradient + an unbiased estimate of Σ_r c_r ∂ log det(I + J_r)/∂(θ, x).
@@ -207,9 +248,10 @@ impl ExactFirst {
         workspace: &mut Workspace<B>,
         gradient: &mut O::Gradient,
     ) -> Result<Work, Error<B::Error>> {
+        let first = self.first();
         let work = self
-            .0
-            .add_gradient(b, op, draw, true, weights, workspace, None, gradient)?;
+            .log_det
+            .add_gradient(b, op, draw, first, weights, workspace, None, gradient)?;
         op.accumulate_trace(b, weights, gradient)?;
         op.finish(b, gradient)?;
         Ok(work)
@@ -234,11 +276,12 @@ impl ExactFirst {
         gradient: &mut O::Gradient,
     ) -> Result<Work, Error<B::Error>> {
         check_rows("the output", op.shape(b).rows, b.row_count(out))?;
-        op.trace(b, out)?;
+        op.trace(b, 1.0 - self.control, out)?;
         let value = Some(out);
+        let first = self.first();
         let work = self
-            .0
-            .add_gradient(b, op, draw, true, weights, workspace, value, gradient)?;
+            .log_det
+            .add_gradient(b, op, draw, first, weights, workspace, value, gradient)?;
         op.accumulate_trace(b, weights, gradient)?;
         op.finish(b, gradient)?;
         Ok(work)

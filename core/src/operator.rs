@@ -74,11 +74,11 @@ pub trait BilinearGradient<B: Backend>: Operator<B> {
 /// The first and largest term of the series then needs no probe: k = 1 drops out of the value,
 /// k = 0 out of the gradient.
 pub trait FirstTrace<B: Backend>: BilinearGradient<B> {
-    /// out_r ← tr J_r
+    /// out_r ← a tr J_r
     ///
     /// # Errors
     /// The device's.
-    fn trace(&mut self, b: &B, out: &mut B::Rows) -> Result<(), B::Error>;
+    fn trace(&mut self, b: &B, a: f64, out: &mut B::Rows) -> Result<(), B::Error>;
 
     /// gradient ← gradient + ∂/∂(θ,x) Σ_r c_r tr J_r; without weights every c_r is 1. Complete, as
     /// the sums of [`BilinearGradient::accumulate`], after [`BilinearGradient::finish`].

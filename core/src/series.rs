@@ -3,7 +3,7 @@
 use core::ops::{AddAssign, Range};
 
 use crate::error::check_rows;
-use crate::{Backend, Error, Operator, RouletteSchedule, Terms, Workspace};
+use crate::{Backend, Error, Fill, Operator, RouletteSchedule, Terms, Workspace};
 
 /// How much work a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,9 +31,21 @@ impl AddAssign for Work {
 pub struct Series {
     /// The law of the number of terms.
     pub schedule: RouletteSchedule,
-    /// Leaves out the first term, k = 1 of the value and k = 0 of the sum, because the caller
-    /// knows tr J exactly.
-    pub exact_first: bool,
+    /// Where the first term comes from, k = 1 of the value and k = 0 of the sum.
+    pub first: FirstTerm,
+}
+
+/// Where the first term of a series comes from, which estimates tr J.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FirstTerm {
+    /// From the probe, as every other.
+    Probed,
+    /// From the caller, who knows tr J: the sum is without its term, and of the value's `control`
+    /// times it stays, which the caller makes up for by (1 − control) tr J.
+    Known {
+        /// The weight c of the control variate ⟨Jᵀv, v⟩ − tr J; [`crate::ExactFirst`] tells what for.
+        control: f64,
+    },
 }
 
 impl Series {
@@ -102,10 +114,9 @@ impl Series {
             sum,
         } = workspace;
         if gradient {
-            if self.exact_first {
-                b.fill(crate::Fill::Constant(0.0), sum)?;
-            } else {
-                b.copy(probe, sum)?;
+            match self.first {
+                FirstTerm::Probed => b.copy(probe, sum)?,
+                FirstTerm::Known { .. } => b.fill(Fill::Constant(0.0), sum)?,
             }
         }
         let mut work = Work::default();
@@ -121,10 +132,20 @@ impl Series {
                 let from = if k == 1 { &*probe } else { &*power };
                 op.vjp(b, rows.clone(), from, next)?;
                 b.flush_tiny(rows.clone(), next)?;
+                let share = match self.first {
+                    FirstTerm::Known { control } if k == 1 => control,
+                    _ => 1.0,
+                };
                 if let Some(out) = &mut value
-                    && !(self.exact_first && k == 1)
+                    && share != 0.0
                 {
-                    b.dot_rows(rows.clone(), weight / f64::from(k), next, probe, out)?;
+                    b.dot_rows(
+                        rows.clone(),
+                        share * weight / f64::from(k),
+                        next,
+                        probe,
+                        out,
+                    )?;
                 }
                 if gradient {
                     b.axpy(rows, -weight, next, sum)?;

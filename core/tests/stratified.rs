@@ -6,8 +6,8 @@
 mod fixture;
 
 use detfree_core::{
-    Dense, DenseBackend, Draw, Key, LogDet, Matrix, Op, Operator, Probe, RouletteSchedule, Series,
-    Terms, TraceEstimator,
+    Dense, DenseBackend, Draw, FirstTerm, Key, LogDet, Matrix, Op, Operator, Probe,
+    RouletteSchedule, Series, Terms, TraceEstimator,
 };
 use fixture::{Host, contraction, exact_log_det, rows, sign_vectors, workspace};
 
@@ -40,7 +40,7 @@ fn biases(draws: &[(f64, Terms)], schedule: RouletteSchedule, batch: usize) -> V
     let mut space = workspace(batch, dim);
     let series = Series {
         schedule,
-        exact_first: false,
+        first: FirstTerm::Probed,
     };
     let mut means = vec![-exact_log_det(&w); batch];
     for &(probability, terms) in draws {
@@ -113,13 +113,13 @@ fn every_row_of_the_gradient_is_unbiased() {
     };
     let right = Series {
         schedule,
-        exact_first: false,
+        first: FirstTerm::Probed,
     };
     assert!(worst(right) < 512.0 * f64::EPSILON);
     // Weights of another law than the one that was drawn from.
     let wrong = Series {
         schedule: RouletteSchedule::geometric_unchecked(1, 0.5).unwrap(),
-        exact_first: false,
+        first: FirstTerm::Probed,
     };
     let mismatch = worst(wrong);
     assert!(mismatch > 1e-5, "{mismatch:e}");
@@ -205,7 +205,7 @@ fn rows_run_the_terms_of_their_quantile() {
             space.probe_mut().as_mut_slice().fill(1.0);
             let series = Series {
                 schedule,
-                exact_first: false,
+                first: FirstTerm::Probed,
             };
             let work = series.sum(&b, &mut op, terms, &mut space).unwrap();
             let expected: Vec<u32> = (0..batch)
@@ -252,7 +252,7 @@ fn roulette_noise_of_a_batch_mean_is_small() {
         out.as_mut_slice().fill(0.0);
         let series = Series {
             schedule: estimator.schedule,
-            exact_first: false,
+            first: FirstTerm::Probed,
         };
         series
             .value(&b, &mut op, Terms::Same(n), &mut space, &mut out)

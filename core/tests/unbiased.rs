@@ -6,7 +6,7 @@
 mod fixture;
 
 use detfree_core::{
-    BilinearGradient, Draw, Key, LogDet, Matrix, Probe, RouletteSchedule, Series, Terms,
+    BilinearGradient, Draw, FirstTerm, Key, LogDet, Matrix, Probe, RouletteSchedule, Series, Terms,
     TraceEstimator,
 };
 use fixture::{
@@ -87,7 +87,7 @@ fn value_and_gradient_are_unbiased() {
     for schedule in laws() {
         let right = Series {
             schedule,
-            exact_first: false,
+            first: FirstTerm::Probed,
         };
         let (value, gradient) = bias(&w, &schedule, |n, v| series(right, &w, n, v));
         assert!(
@@ -101,19 +101,28 @@ fn value_and_gradient_are_unbiased() {
 fn exact_first_trace_is_unbiased() {
     let w = contraction(DIM, 0.4, 2);
     let trace: f64 = (0..DIM).map(|i| w.row(i)[i]).sum();
-    for schedule in laws() {
+    let controls = [0.0, -0.3, 1.0];
+    for (schedule, control) in laws()
+        .into_iter()
+        .flat_map(|law| controls.map(|c| (law, c)))
+    {
         let rest = Series {
             schedule,
-            exact_first: true,
+            first: FirstTerm::Known { control },
         };
-        let (value, gradient) = bias(&w, &schedule, |n, v| {
-            let (value, mut gradient) = series(rest, &w, n, v);
-            for i in 0..DIM {
-                gradient[i * DIM + i] += 1.0;
-            }
-            (value + trace, gradient)
-        });
+        let with_trace = |share: f64| {
+            bias(&w, &schedule, |n, v| {
+                let (value, mut gradient) = series(rest, &w, n, v);
+                for i in 0..DIM {
+                    gradient[i * DIM + i] += 1.0;
+                }
+                (value + share * trace, gradient)
+            })
+        };
+        let (value, gradient) = with_trace(1.0 - control);
         assert!(value < TOLERANCE && gradient < TOLERANCE, "{schedule:?}");
+        // The whole trace on top of a control that holds some of it.
+        assert!(control == 0.0 || with_trace(1.0).0 > 1e-6);
     }
 }
 
@@ -124,7 +133,7 @@ fn wrong_estimators_are_caught() {
     let law = RouletteSchedule::geometric_unchecked(2, 0.5).unwrap();
     let with = |schedule| Series {
         schedule,
-        exact_first: false,
+        first: FirstTerm::Probed,
     };
     let right = with(law);
     let far = 1e-6;
@@ -148,7 +157,7 @@ fn wrong_estimators_are_caught() {
     // The gradient's sum starts at k = 1, the value's at k = 2.
     let headless = Series {
         schedule: law,
-        exact_first: true,
+        first: FirstTerm::Known { control: 0.0 },
     };
     let (value, gradient) = bias(&w, &law, |n, v| series(headless, &w, n, v));
     assert!(value > far && gradient > far);
@@ -219,7 +228,7 @@ fn truncation_has_the_bias_of_its_tail() {
     let schedule = RouletteSchedule::truncated(4).unwrap();
     let right = Series {
         schedule,
-        exact_first: false,
+        first: FirstTerm::Probed,
     };
     let (value, _) = bias(&w, &schedule, |n, v| series(right, &w, n, v));
     // |Σ_{k≥5} tr Jᵏ/k| ≤ Σ ‖J‖_Fᵏ/k

@@ -94,12 +94,9 @@ impl<B: Backend> BilinearGradient<B> for Jacobians {
 }
 
 impl<B: Backend> FirstTrace<B> for Jacobians {
-    fn trace(&mut self, b: &B, out: &mut B::Rows) -> Result<(), B::Error> {
-        let traces: Vec<f64> = self
-            .factors
-            .iter()
-            .map(|a| a * self.weight.trace())
-            .collect();
+    fn trace(&mut self, b: &B, a: f64, out: &mut B::Rows) -> Result<(), B::Error> {
+        let trace = a * self.weight.trace();
+        let traces: Vec<f64> = self.factors.iter().map(|factor| factor * trace).collect();
         b.upload_rows(&traces, out)
     }
 

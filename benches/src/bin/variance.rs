@@ -49,6 +49,8 @@ struct Block {
     /// The mean of ‖J_r‖.
     norm: f64,
     rows: Vec<Powers>,
+    /// The weight of the control variate, fitted to other rows.
+    control: f64,
 }
 
 /// Of the paper's variance to another.
@@ -61,7 +63,7 @@ struct Ratios {
 fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
     let digits = Digits::read(&arguments.digits)?;
-    let rows = &digits.held_out()[..ROWS * WIDTHS[0]];
+    let rows = &digits.held_out()[..2 * ROWS * WIDTHS[0]];
     let random = blocks("random", &digits::random(&Faer::<f64>::sequential())?, rows)?;
     let b = Faer::<f32>::new(arguments.threads)?;
     let trained = digits.train(&b, arguments.threads, arguments.seconds)?;
@@ -77,14 +79,16 @@ fn main() -> Outcome<()> {
          products and at those that each takes\n"
     );
     println!(
-        "                                 {:^10}{:^26}{:^26}{:^26}{:^26}\n\
-         block      bound  |J|  products {:^10}{:^26}{:^26}{:^26}{:^26}",
+        "                                 {:^10}{:^26}{:^26}{:^26}{:^26}{:^26}\n\
+         block      bound  |J|  products {:^10}{:^26}{:^26}{:^26}{:^26}{:^26}",
         "paper's",
         "certified",
         "exact first",
+        "and control",
         "orthogonal",
         "both",
         "n=2, 1/2",
+        "Rademacher",
         "Rademacher",
         "Rademacher",
         "4 passes",
@@ -93,16 +97,18 @@ fn main() -> Outcome<()> {
     for block in all() {
         block.print()?;
     }
-    let geometric = |ratio: fn(&[Ratios; 4]) -> f64| -> Outcome<f64> {
+    let geometric = |ratio: fn(&[Ratios; 5]) -> f64| -> Outcome<f64> {
         let ratios = trained.iter().map(|block| Ok(ratio(&block.ratios()?).ln()));
         let sum: f64 = ratios.collect::<Outcome<Vec<f64>>>()?.iter().sum();
         Ok((sum / trained.len() as f64).exp())
     };
     println!(
-        "exact first, geometric means over the trained blocks: {:.1} at equal products, {:.1} at those \
-         that each takes",
+        "geometric means over the trained blocks, at equal products and at those that each takes: exact \
+         first {:.1}, {:.1}; and control {:.1}, {:.1}",
         geometric(|[_, first, ..]| first.at_equal_products)?,
         geometric(|[_, first, ..]| first.as_it_is)?,
+        geometric(|[_, _, control, ..]| control.at_equal_products)?,
+        geometric(|[_, _, control, ..]| control.as_it_is)?,
     );
     println!(
         "\nvariance of a batch's mean, certified Rademacher probes; what roulette adds to that of the probes\n"
@@ -122,11 +128,16 @@ fn blocks(name: &str, trained: &Trained, rows: &[f64]) -> Outcome<Vec<Block>> {
     let jacobians = jacobians(&trained.parameters, rows)?;
     let blocks = jacobians.iter().zip(&trained.contractions).zip(1..);
     Ok(blocks
-        .map(|((matrices, &bound), number)| Block {
-            name: format!("{name} {number}"),
-            bound,
-            norm: mean(matrices.iter().map(|j| variance::norm(j, dim))),
-            rows: matrices.iter().map(|j| Powers::of(j, dim)).collect(),
+        .map(|((matrices, &bound), number)| {
+            let mut rows: Vec<Powers> = matrices.iter().map(|j| Powers::of(j, dim)).collect();
+            let others = rows.split_off(ROWS);
+            Block {
+                name: format!("{name} {number}"),
+                bound,
+                norm: mean(matrices[..ROWS].iter().map(|j| variance::norm(j, dim))),
+                control: Powers::best_control(&others, Probe::Rademacher),
+                rows,
+            }
         })
         .collect())
 }
@@ -141,8 +152,9 @@ impl Block {
         Ok(self.cost(&schedule, Probe::Gaussian, 1, 1))
     }
 
-    /// Certified; certified and exact first; certified and orthogonal; all together.
-    fn ours(&self) -> Outcome<[Cost; 4]> {
+    /// Certified; certified and exact first; the same with a control variate; certified and orthogonal;
+    /// exact first and orthogonal.
+    fn ours(&self) -> Outcome<[Cost; 5]> {
         let schedule = self.certified()?;
         let beyond = RouletteSchedule::certified_beyond_trace(self.bound, Quantity::Value)?;
         let with_trace = |cost: Cost| Cost {
@@ -152,12 +164,15 @@ impl Block {
         Ok([
             self.cost(&schedule, Probe::Rademacher, 1, 1),
             with_trace(self.cost(&beyond, Probe::Rademacher, 1, 2)),
+            with_trace(
+                self.mean_cost(|row| row.controlled_cost(&beyond, Probe::Rademacher, self.control)),
+            ),
             self.cost(&schedule, Probe::Orthogonal, PASSES, 1),
             with_trace(self.cost(&beyond, Probe::Orthogonal, PASSES, 2)),
         ])
     }
 
-    fn ratios(&self) -> Outcome<[Ratios; 4]> {
+    fn ratios(&self) -> Outcome<[Ratios; 5]> {
         let paper = self.paper()?;
         Ok(self.ours()?.map(|cost| {
             let as_it_is = paper.variance / cost.variance;
@@ -169,13 +184,14 @@ impl Block {
     }
 
     fn cost(&self, schedule: &RouletteSchedule, probe: Probe, passes: u32, first: usize) -> Cost {
-        let costs = self
-            .rows
-            .iter()
-            .map(|row| row.cost(schedule, probe, passes, first));
+        self.mean_cost(|row| row.cost(schedule, probe, passes, first))
+    }
+
+    fn mean_cost(&self, of_row: impl Fn(&Powers) -> Cost) -> Cost {
+        let costs: Vec<Cost> = self.rows.iter().map(of_row).collect();
         Cost {
-            variance: mean(costs.map(|cost| cost.variance)),
-            products: f64::from(passes) * schedule.expected_terms(),
+            variance: mean(costs.iter().map(|cost| cost.variance)),
+            products: mean(costs.iter().map(|cost| cost.products)),
         }
     }
 

@@ -69,6 +69,9 @@ pub struct StepReport {
     pub log_det_change: Option<f64>,
     /// How often the step was halved.
     pub shrinks: u32,
+    /// Vector-Jacobian products, each of one row, that log-determinants and their gradients took: none
+    /// where those are followed exactly.
+    pub products: u64,
 }
 
 /// What a validation found.

@@ -189,6 +189,12 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
         self.stop == Some(Stop::Diverged)
     }
 
+    /// What is trained, as it is now.
+    #[must_use]
+    pub const fn trainer(&self) -> &T {
+        self.trainer
+    }
+
     fn over(&self) -> Option<Stop> {
         if self.epochs > 0 && self.epochs - self.best.epoch >= self.options.patience {
             return Some(Stop::Patience);

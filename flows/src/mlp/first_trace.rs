@@ -197,7 +197,7 @@ impl<B: DenseBackend> BilinearGradient<B> for TracedMlp<'_, '_, B> {
 }
 
 impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
-    fn trace(&mut self, b: &B, out: &mut B::Rows) -> Result<(), B::Error> {
+    fn trace(&mut self, b: &B, a: f64, out: &mut B::Rows) -> Result<(), B::Error> {
         let all = 0..self.operator.shape(b).rows;
         b.fill_rows(0.0, out)?;
         match (
@@ -208,7 +208,7 @@ impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
                 let broadcast = &mut hidden.scratch;
                 b.fill(Fill::Constant(0.0), broadcast)?;
                 b.add_bias(diagonal, broadcast)?;
-                b.dot_rows(all, 1.0, &hidden.d1, broadcast, out)
+                b.dot_rows(all, a, &hidden.d1, broadcast, out)
             }
             (Kept::Two { middle, .. }, [first, second]) => {
                 let product = &mut second.scratch;
@@ -220,7 +220,7 @@ impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
                     Store::Set,
                     product,
                 )?;
-                b.dot_rows(all, 1.0, &second.d1, product, out)
+                b.dot_rows(all, a, &second.d1, product, out)
             }
             _ => Ok(()),
         }

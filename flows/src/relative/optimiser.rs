@@ -153,6 +153,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
             log_likelihood: log_det.map(|log_det| log_density + log_det),
             log_det_change: log_det.map(|_| 0.0),
             shrinks: 0,
+            products: 0,
         };
         self.step += 1;
         let adam = Adam::new(learning_rate, self.step);

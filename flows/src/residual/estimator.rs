@@ -3,14 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use detfree_core::{
-    Allocate, Backend, DenseBackend, Draw, Error, LogDet, Probe, Quantity, RouletteSchedule,
-    ScheduleError, Shape, TraceEstimator, Work, Workspace,
-};
-
-use super::Block;
-use super::explicit::Explicit;
-use crate::mlp::{Mlp, MlpGradient, MlpOperator, TraceTape};
+use detfree_core::{LogDet, Probe, Quantity, RouletteSchedule, ScheduleError, TraceEstimator};
 
 /// Beside the products of a series a gradient costs about this many: a jvp, and a backward pass with
 /// an outer product for every weight.
@@ -56,7 +49,7 @@ pub enum EstimatorChoice {
     Auto,
     /// [`Estimator::Explicit`]
     Explicit,
-    /// [`Estimator::Series`], refused where it cannot be.
+    /// [`SeriesEstimator`], refused where it cannot be.
     Series {
         /// How many terms.
         schedule: SeriesSchedule,
@@ -73,16 +66,20 @@ pub enum Estimator {
     /// Makes the Jacobians explicit by D products a row, and takes their determinants: no variance.
     Explicit,
     /// The series of Residual Flows, theorems 1 and 2.
-    Series {
-        /// How many terms.
-        schedule: SeriesSchedule,
-        /// Which probes, and how many.
-        trace: TraceEstimator,
-        /// Whether tr J is taken in closed form (ours).
-        exact_first: bool,
-        /// What the schedule must serve.
-        quantity: Quantity,
-    },
+    Series(SeriesEstimator),
+}
+
+/// The series of Residual Flows, theorems 1 and 2, for blocks of any contraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SeriesEstimator {
+    /// How many terms.
+    pub schedule: SeriesSchedule,
+    /// Which probes, and how many.
+    pub trace: TraceEstimator,
+    /// Whether tr J is taken in closed form (ours).
+    pub exact_first: bool,
+    /// What the schedule must serve.
+    pub quantity: Quantity,
 }
 
 impl Estimator {
@@ -96,36 +93,31 @@ impl Estimator {
         widths: &[usize],
         lipschitz: f64,
     ) -> Result<Self, ScheduleError> {
-        let series = |schedule, trace, exact_first| Self::Series {
-            schedule,
-            trace,
-            exact_first: exact_first && has_closed_trace(widths),
-            quantity,
-        };
-        let chosen = match choice {
-            EstimatorChoice::Explicit => Self::Explicit,
+        let (schedule, trace, exact_first) = match choice {
+            EstimatorChoice::Explicit => return Ok(Self::Explicit),
             EstimatorChoice::Series {
                 schedule,
                 trace,
                 exact_first,
-            } => series(schedule, trace, exact_first),
+            } => (schedule, trace, exact_first),
             EstimatorChoice::Auto => {
                 let one = TraceEstimator::new(Probe::Rademacher, 1);
-                let series = series(SeriesSchedule::Certified, one, true);
-                let dim = widths.first().copied().unwrap_or(0);
-                if Self::Explicit.cost(quantity, dim, lipschitz)?
-                    <= series.cost(quantity, dim, lipschitz)?
-                {
-                    Self::Explicit
-                } else {
-                    series
-                }
+                (SeriesSchedule::Certified, one, true)
             }
         };
-        if let Self::Series { .. } = chosen {
-            chosen.log_det(lipschitz)?;
+        let series = Self::Series(SeriesEstimator {
+            schedule,
+            trace,
+            exact_first: exact_first && has_closed_trace(widths),
+            quantity,
+        });
+        let dim = widths.first().copied().unwrap_or(0);
+        let cost = series.cost(quantity, dim, lipschitz)?;
+        let or_explicit = choice == EstimatorChoice::Auto;
+        if or_explicit && Self::Explicit.cost(quantity, dim, lipschitz)? <= cost {
+            return Ok(Self::Explicit);
         }
-        Ok(chosen)
+        Ok(series)
     }
 
     /// Products a row in expectation.
@@ -141,9 +133,9 @@ impl Estimator {
         };
         Ok(match self {
             Self::Explicit => dim as f64 * (1.0 + contraction),
-            Self::Series { trace, .. } => {
-                let terms = self.log_det(lipschitz)?.schedule.expected_terms();
-                f64::from(trace.passes(dim)) * (terms + contraction)
+            Self::Series(series) => {
+                let terms = series.log_det(lipschitz)?.schedule.expected_terms();
+                f64::from(series.trace.passes(dim)) * (terms + contraction)
             }
         })
     }
@@ -152,21 +144,21 @@ impl Estimator {
     #[must_use]
     pub fn explain(&self, widths: &[usize], lipschitz: f64) -> String {
         let dim = widths.first().copied().unwrap_or(0);
-        let Self::Series {
-            schedule,
-            trace,
-            exact_first,
-            ..
-        } = self
-        else {
-            return format!(
+        match self {
+            Self::Explicit => format!(
                 "exact: {dim} products a row and block make the Jacobian explicit; no variance"
-            );
-        };
+            ),
+            Self::Series(series) => series.explain(dim, lipschitz),
+        }
+    }
+}
+
+impl SeriesEstimator {
+    fn explain(&self, dim: usize, lipschitz: f64) -> String {
         let terms = self
             .log_det(lipschitz)
             .map_or(f64::NAN, |log_det| log_det.schedule.expected_terms());
-        let schedule = match schedule {
+        let schedule = match self.schedule {
             SeriesSchedule::Certified => {
                 format!(
                     "Russian roulette with a finite variance certified for Lipschitz {lipschitz}"
@@ -186,12 +178,12 @@ impl Estimator {
                 format!("a series cut after {terms} terms: biased")
             }
         };
-        let first = if *exact_first {
+        let first = if self.exact_first {
             "tr J in closed form, "
         } else {
             ""
         };
-        let passes = trace.passes(dim);
+        let passes = self.trace.passes(dim);
         format!(
             "{schedule}: {first}{passes} probe{} a row, {:.1} products a row and block on average, \
              where exact Jacobians take {dim}",
@@ -200,145 +192,32 @@ impl Estimator {
         )
     }
 
-    fn log_det(&self, contraction: f64) -> Result<LogDet, ScheduleError> {
-        let Self::Series {
-            schedule,
-            trace,
-            quantity,
-            exact_first,
-        } = *self
-        else {
-            return RouletteSchedule::truncated(1).map(|schedule| LogDet {
-                schedule,
-                trace: TraceEstimator::new(Probe::Basis, 1),
-            });
-        };
+    /// The estimator for a block whose Jacobians have norms of at most `contraction`.
+    pub(super) fn log_det(&self, contraction: f64) -> Result<LogDet, ScheduleError> {
         let contraction = contraction.max(LEAST_CONTRACTION);
-        let schedule = match schedule {
-            SeriesSchedule::Certified if exact_first => {
-                RouletteSchedule::certified_beyond_trace(contraction, quantity)?
+        let schedule = match self.schedule {
+            SeriesSchedule::Certified if self.exact_first => {
+                RouletteSchedule::certified_beyond_trace(contraction, self.quantity)?
             }
-            SeriesSchedule::Certified => RouletteSchedule::certified(contraction, quantity)?,
+            SeriesSchedule::Certified => RouletteSchedule::certified(contraction, self.quantity)?,
             SeriesSchedule::Geometric {
                 exact,
                 continuation,
-            } => RouletteSchedule::geometric(exact, continuation, contraction, quantity)?,
+            } => RouletteSchedule::geometric(exact, continuation, contraction, self.quantity)?,
             SeriesSchedule::Paper => RouletteSchedule::geometric_unchecked(2, 0.5)?,
             SeriesSchedule::Poisson { exact, mean } => {
                 RouletteSchedule::poisson_unchecked(exact, mean)?
             }
             SeriesSchedule::Truncated { terms } => RouletteSchedule::truncated(terms)?,
         };
-        Ok(LogDet { schedule, trace })
+        Ok(LogDet {
+            schedule,
+            trace: self.trace,
+        })
     }
 }
 
 /// Nets with one or two hidden layers have tr J in closed form.
 fn has_closed_trace(widths: &[usize]) -> bool {
     (3..=4).contains(&widths.len())
-}
-
-/// What an estimator needs beside the net's tape.
-pub(super) enum Memory<B: Backend> {
-    Explicit(Explicit<B>),
-    Series(Workspace<B>),
-    ExactFirst(Workspace<B>, TraceTape<B>),
-}
-
-/// What to estimate, and how: one block's turn.
-#[derive(Clone, Copy)]
-pub(super) struct Turn<'a, B: Backend> {
-    pub(super) estimator: &'a Estimator,
-    /// A bound of the block's Lipschitz constant.
-    pub(super) contraction: f64,
-    pub(super) net: &'a Mlp<B>,
-    pub(super) draw: Draw,
-}
-
-impl<B: DenseBackend + Allocate> Memory<B> {
-    pub(super) fn new(
-        b: &B,
-        estimator: &Estimator,
-        net: &Mlp<B>,
-        shape: Shape,
-    ) -> Result<Self, Error<B::Error>> {
-        Ok(match estimator {
-            Estimator::Explicit => Self::Explicit(Explicit::new(b, shape)?),
-            Estimator::Series {
-                exact_first: true, ..
-            } => Self::ExactFirst(Workspace::allocate(b, shape)?, TraceTape::new(b, net)?),
-            Estimator::Series { .. } => Self::Series(Workspace::allocate(b, shape)?),
-        })
-    }
-}
-
-impl<B: DenseBackend> Memory<B> {
-    /// out_r ← an estimate of log det(I + J_r).
-    pub(super) fn value(
-        &mut self,
-        b: &B,
-        turn: Turn<'_, B>,
-        mut op: MlpOperator<'_, B>,
-        out: &mut B::Rows,
-    ) -> Result<Work, Error<B::Error>> {
-        match self {
-            Self::Explicit(explicit) => explicit.value(b, &mut op, out),
-            Self::Series(workspace) => turn
-                .log_det()?
-                .value(b, &mut op, &turn.draw, workspace, out),
-            Self::ExactFirst(workspace, trace) => {
-                trace.refresh(b, turn.net)?;
-                let mut op = op.with_trace(trace);
-                let estimator = turn.log_det()?.with_exact_first();
-                estimator.value(b, &mut op, &turn.draw, workspace, out)
-            }
-        }
-    }
-
-    /// The same, and gradient ← gradient + its weighted gradient, with what waited in the operator.
-    pub(super) fn value_and_gradient(
-        &mut self,
-        b: &B,
-        turn: Turn<'_, B>,
-        mut op: MlpOperator<'_, B>,
-        weights: &B::Rows,
-        out: &mut B::Rows,
-        gradient: &mut MlpGradient<B>,
-    ) -> Result<Work, Error<B::Error>> {
-        let (draw, weights) = (&turn.draw, Some(weights));
-        match self {
-            Self::Explicit(explicit) => {
-                explicit.value_and_gradient(b, &mut op, weights, out, gradient)
-            }
-            Self::Series(workspace) => turn
-                .log_det()?
-                .value_and_gradient(b, &mut op, draw, weights, workspace, out, gradient),
-            Self::ExactFirst(workspace, trace) => {
-                trace.refresh(b, turn.net)?;
-                let mut op = op.with_trace(trace);
-                turn.log_det()?
-                    .with_exact_first()
-                    .value_and_gradient(b, &mut op, draw, weights, workspace, out, gradient)
-            }
-        }
-    }
-}
-
-impl<'a, B: Backend> Turn<'a, B> {
-    /// The turn of block number `i`, with a stream of its own.
-    pub(super) fn new(estimator: &'a Estimator, block: &'a Block<B>, i: usize, draw: Draw) -> Self {
-        let key = draw.key.fold_in(i as u64);
-        Self {
-            estimator,
-            contraction: block.bound(),
-            net: &block.net,
-            draw: Draw { key, ..draw },
-        }
-    }
-
-    fn log_det(&self) -> Result<LogDet, Error<B::Error>> {
-        self.estimator
-            .log_det(self.contraction)
-            .map_err(Error::Schedule)
-    }
 }

@@ -58,6 +58,31 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
 }
 
 impl<B: FlowBackend + Sync> Evaluator<B> {
+    /// [`Tape::fit_controls`] of the first rows of row-major `rows`, for the estimates from now on; the
+    /// products it took.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn fit_controls(
+        &mut self,
+        b: &B,
+        flow: &ResidualFlow<B>,
+        rows: &[B::Scalar],
+        key: Key,
+    ) -> Result<u64, Error<B::Error>> {
+        let Some((first, others)) = self.workers.split_first_mut() else {
+            return Ok(0);
+        };
+        first.take(rows);
+        let work = first
+            .tape
+            .fit_controls(b, flow, &first.rows, Draw::new(key))?;
+        for other in others {
+            other.tape.set_controls(first.tape.controls());
+        }
+        Ok(work.products)
+    }
+
     /// An estimate of the log-density of every row of row-major `rows`, in order, appended to `out`;
     /// the products it took.
     ///
@@ -106,6 +131,13 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
 }
 
 impl<B: FlowBackend> Worker<B> {
+    /// A last, shorter piece leaves old rows behind itself; their figures are not read.
+    fn take(&mut self, piece: &[B::Scalar]) {
+        for (to, &from) in self.rows.iter_mut().zip(piece) {
+            *to = from;
+        }
+    }
+
     fn run<'a>(
         &mut self,
         b: &B,
@@ -116,10 +148,7 @@ impl<B: FlowBackend> Worker<B> {
         self.figures.clear();
         self.products = 0;
         for (number, piece) in pieces {
-            // A last, shorter piece leaves old rows behind itself; their figures are not read.
-            for (to, &from) in self.rows.iter_mut().zip(piece) {
-                *to = from;
-            }
+            self.take(piece);
             let draw = Draw::new(key).at_row((number * self.log.len()) as u64);
             let work = self
                 .tape

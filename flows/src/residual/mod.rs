@@ -2,6 +2,7 @@
 
 mod ascent;
 mod block;
+mod controls;
 mod estimator;
 mod evaluate;
 mod explicit;
@@ -13,6 +14,7 @@ mod score;
 mod start;
 mod sweep;
 mod trainer;
+mod turn;
 
 use alloc::vec::Vec;
 
@@ -21,7 +23,7 @@ use detfree_core::{
 };
 
 pub(crate) use block::Block;
-pub use estimator::{Estimator, EstimatorChoice, SeriesSchedule};
+pub use estimator::{Estimator, EstimatorChoice, SeriesEstimator, SeriesSchedule};
 pub use evaluate::Evaluator;
 pub use inverse::{Inversion, InversionError};
 pub use parameters::{BlockParameters, ResidualParameters};

@@ -10,13 +10,6 @@ use detfree_core::{
 use super::evaluate::Evaluator;
 use super::{Block, Estimator, EstimatorChoice, ResidualFlow, SeriesSchedule};
 
-/// Estimates of a row from which the number of fresh ones is chosen.
-const PILOT: u64 = 32;
-
-/// The pilot's variance times this exceeds the true one with probability 0.9 for normal estimates: 31
-/// over the 0.1 quantile of χ² with 31 degrees of freedom.
-const PILOT_MARGIN: f64 = 31.0 / 21.43;
-
 /// How well a log-density is wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Accuracy {
@@ -110,7 +103,9 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     /// log p of every row of row-major `rows`, on as many threads as `workers`.
     ///
     /// To a standard error, 32 estimates of every row are a pilot that tells how many *fresh* ones it
-    /// gets: stopping when an error looks small would bias the figure. About one row in ten stays
+    /// gets: stopping when an error looks small would bias the figure. Where tr J is known, the control
+    /// variates of [`Tape::fit_controls`](super::Tape::fit_controls) are fitted to the first rows, with draws
+    /// of their own. About one row in ten stays
     /// somewhat above the tolerance by chance; more do where long series make the estimates' tails heavy,
     /// and [`Scores::above_tolerance`] counts them.
     ///
@@ -147,7 +142,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
                 }
                 self.exact(b, &mut evaluator, rows, key)
             }
-            (Estimator::Series { .. }, tolerance) => {
+            (Estimator::Series(_), tolerance) => {
                 let tolerance = tolerance.unwrap_or(f64::INFINITY);
                 let mut spending = Spending {
                     evaluator: &mut evaluator,
@@ -186,7 +181,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
             return Ok(Estimator::Explicit);
         };
         let explicit = self.dim as f64;
-        let pilot = PILOT as f64 * series.products(self.dim, contraction)?;
+        let pilot = Moments::PILOT as f64 * series.products(self.dim, contraction)?;
         let affordable = explicit * blocks <= most_products as f64;
         Ok(if explicit <= pilot && affordable {
             Estimator::Explicit
@@ -239,7 +234,10 @@ impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
         let count = rows.len() / dim;
         let mut pilot = alloc::vec![Moments::default(); count];
         let mut figures = Vec::new();
-        for sample in 0..PILOT {
+        let controls = self
+            .evaluator
+            .fit_controls(b, self.flow, rows, key.fold_in(2))?;
+        for sample in 0..Moments::PILOT {
             figures.clear();
             let key = key.fold_in(0).fold_in(sample);
             self.products += self
@@ -248,14 +246,13 @@ impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
             let pairs = pilot.iter_mut().zip(&figures);
             pairs.for_each(|(moments, &figure)| moments.push(figure));
         }
-        let per_sample = self.products as f64 / (PILOT * count.max(1) as u64) as f64;
-        let affordable = (self.most as f64 / per_sample) as u64;
-        let affordable = affordable.saturating_sub(PILOT).max(1);
-        let needs = |moments: &Moments| {
-            let needed = PILOT_MARGIN * moments.variance() / (self.tolerance * self.tolerance);
-            // A NaN saturates to 0, and more than can be counted to the most.
-            (libm::ceil(needed) as u64).clamp(1, affordable)
-        };
+        let per_row = self.products as f64 / count.max(1) as f64;
+        let affordable = (self.most as f64 - per_row - controls as f64 / count.max(1) as f64)
+            / (per_row / Moments::PILOT as f64);
+        let affordable = (affordable as u64).max(1);
+        // A NaN saturates to 0, and more than can be counted to the most.
+        let needs =
+            |moments: &Moments| (moments.needed(self.tolerance) as u64).clamp(1, affordable);
         // The neediest first: those that still need estimates are then a prefix.
         let mut order: Vec<(u64, usize)> = pilot.iter().map(needs).zip(0..).collect();
         order.sort_unstable_by(|x, y| y.cmp(x));
@@ -279,6 +276,7 @@ impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
             sample += 1;
             left = order.partition_point(|&(needed, _)| needed > sample);
         }
+        self.products += controls;
         let nothing = RowScore {
             log_density: f64::NAN,
             standard_error: f64::INFINITY,

@@ -6,8 +6,8 @@ use detfree_core::{
     Allocate, Backend, BilinearGradient, Draw, Error, Fill, FlowBackend, Shape, Store, Work,
 };
 
-use super::estimator::{Memory, Turn};
 use super::norm::Norm;
+use super::turn::{Memory, Turn};
 use super::{Block, Estimator, ResidualFlow, empty};
 use crate::mlp::{MlpGradient, MlpTape};
 
@@ -93,21 +93,22 @@ impl<B: Backend> BlockGradient<B> {
 
 /// The memory of a batch's way through a flow and back.
 pub struct Tape<B: Backend> {
-    shape: Shape,
+    pub(super) shape: Shape,
     /// z₀ … z_m
     pub(super) z: Vec<B::Batch>,
-    net: MlpTape<B>,
-    estimator: Estimator,
-    memory: Memory<B>,
+    pub(super) net: MlpTape<B>,
+    pub(super) memory: Memory<B>,
+    /// Of every block, the weight of its control variate.
+    pub(super) controls: Vec<f64>,
     norm: Norm<B>,
     /// g(z), and scratch.
-    g: B::Batch,
+    pub(super) g: B::Batch,
     /// The gradient with respect to the z that the way back has come to.
     delta: B::Batch,
     /// The gradient of the log-determinant and the net with respect to a block's input.
     pulled: B::Batch,
     /// Of a block, or of the base.
-    log_det: B::Rows,
+    pub(super) log_det: B::Rows,
     weights: B::Rows,
     on_host: Vec<f64>,
 }
@@ -135,8 +136,8 @@ impl<B: FlowBackend + Allocate> Tape<B> {
             shape,
             z,
             net: MlpTape::new(b, &first.net, shape.rows)?,
-            memory: Memory::new(b, &estimator, &first.net, shape)?,
-            estimator,
+            memory: Memory::new(b, estimator, &first.net, shape)?,
+            controls: alloc::vec![0.0; flow.blocks.len()],
             norm: Norm::new(b, shape)?,
             g: b.batch(shape)?,
             delta: b.batch(shape)?,
@@ -272,7 +273,7 @@ impl<B: FlowBackend> Tape<B> {
         let op = self.net.linearise(b, &block.net, z, &mut self.g)?;
         let mut work = Work::default();
         if let Some(draw) = draw {
-            let turn = Turn::new(&self.estimator, block, i, draw);
+            let turn = Turn::new(block, i, draw, &self.controls);
             let out = &mut self.log_det;
             work = match gradient {
                 None => self.memory.value(b, turn, op, out)?,
@@ -346,7 +347,7 @@ impl<B: FlowBackend> Tape<B> {
                 core::mem::swap(&mut net.input, &mut self.pulled);
                 b.fill(Fill::Constant(0.0), &mut net.input)?;
                 op.accumulate_output(b, delta, net)?;
-                let turn = Turn::new(&self.estimator, block, i, draw);
+                let turn = Turn::new(block, i, draw, &self.controls);
                 let (out, weights) = (&mut self.log_det, &self.weights);
                 let estimated = self
                     .memory

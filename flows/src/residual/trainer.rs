@@ -78,6 +78,7 @@ struct Shard<B: Backend> {
     tape: Tape<B>,
     gradients: Gradients<B>,
     log: Vec<f64>,
+    products: u64,
     outcome: Result<(), Error<B::Error>>,
 }
 
@@ -117,6 +118,7 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
                 gradients: Gradients::new(b, &flow, part.rows, options.sweep)?,
                 log: alloc::vec![0.0; part.rows],
                 rows,
+                products: 0,
                 outcome: Ok(()),
             });
         }
@@ -181,7 +183,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualTrainer<B> {
             shard.outcome = shard
                 .tape
                 .gradient(b, flow, part, weight, draw, sweep, log, gradients)
-                .map(|_| ());
+                .map(|work| shard.products = work.products);
             Ok(())
         };
         if let [whole] = shards.as_mut_slice() {
@@ -299,6 +301,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
         }
         Ok(StepReport {
             log_density,
+            products: self.shards.iter().map(|shard| shard.products).sum(),
             ..StepReport::default()
         })
     }

@@ -1,7 +1,7 @@
 //! Which estimator is chosen, what is refused, and what it says of itself.
 
 use detfree_core::{Probe, Quantity, ScheduleError, TraceEstimator};
-use detfree_flows::residual::{Estimator, EstimatorChoice, SeriesSchedule};
+use detfree_flows::residual::{Estimator, EstimatorChoice, SeriesEstimator, SeriesSchedule};
 
 fn auto(quantity: Quantity, widths: &[usize], lipschitz: f64) -> Estimator {
     Estimator::choose(EstimatorChoice::Auto, quantity, widths, lipschitz).unwrap()
@@ -30,10 +30,10 @@ fn explicit_jacobians_where_they_are_cheaper() {
         let chosen = auto(Quantity::Gradient, &widths(dim), 0.9);
         assert!(matches!(
             chosen,
-            Estimator::Series {
+            Estimator::Series(SeriesEstimator {
                 exact_first: true,
                 ..
-            }
+            })
         ));
     }
     // A bound near one makes the series long.
@@ -45,10 +45,10 @@ fn explicit_jacobians_where_they_are_cheaper() {
     let chosen = auto(Quantity::Gradient, &[64, 9, 9, 9, 64], 0.9);
     assert!(matches!(
         chosen,
-        Estimator::Series {
+        Estimator::Series(SeriesEstimator {
             exact_first: false,
             ..
-        }
+        })
     ));
 }
 

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::ops::Range;
 
 use detfree_core::{
-    BilinearGradient, Key, Matrix, Operator, Quantity, RouletteSchedule, Series, Shape, Terms,
-    Workspace,
+    BilinearGradient, FirstTerm, Key, Matrix, Operator, Quantity, RouletteSchedule, Series, Shape,
+    Terms, Workspace,
 };
 use detfree_testsuite::{Outcome, Plain, RowSums, Sums, sampler_follows, unbiased, unbiased_rows};
 
@@ -53,7 +53,7 @@ fn law() -> RouletteSchedule {
 fn with(schedule: RouletteSchedule) -> Series {
     Series {
         schedule,
-        exact_first: false,
+        first: FirstTerm::Probed,
     }
 }
 
@@ -137,7 +137,7 @@ fn odd_terms_of_the_wrong_sign() {
 fn a_gradient_that_starts_at_its_second_term() {
     let headless = Series {
         schedule: law(),
-        exact_first: true,
+        first: FirstTerm::Known { control: 0.0 },
     };
     let estimator = |n, v: &Plain| Sums {
         gradient: series(headless, n, v).gradient,

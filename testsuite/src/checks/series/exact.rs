@@ -32,14 +32,15 @@ pub(in super::super) fn run<B: Allocate, O: BilinearGradient<B>>(
     })
 }
 
-/// The same with tr J in closed form, and its term dropped from the series.
+/// The same with tr J in closed form, and of the value a share in the place of its term: with exact
+/// probes a control variate is zero, whatever its weight.
 pub(in super::super) fn run_with_exact_first<B: Allocate, O: FirstTrace<B>>(
     b: &B,
     op: &mut O,
     c: Option<&[f64]>,
     gradient: &mut O::Gradient,
 ) -> Result<Vec<f64>, Failure> {
-    let estimator = estimator()?.with_exact_first();
+    let estimator = estimator()?.with_exact_first().with_control(-0.3);
     with_buffers(b, op.shape(b), c, |c, workspace, out| {
         let draw = Draw::new(Key::new(0));
         estimator.value_and_gradient(b, op, &draw, c, workspace, out, gradient)

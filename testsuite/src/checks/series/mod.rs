@@ -6,7 +6,8 @@ mod exact;
 mod variance;
 
 use detfree_core::{
-    Allocate, BilinearGradient, RouletteSchedule, ScheduleError, Series, Shape, Terms, Workspace,
+    Allocate, BilinearGradient, FirstTerm, RouletteSchedule, ScheduleError, Series, Shape, Terms,
+    Workspace,
 };
 
 pub(crate) use enumeration::{
@@ -32,7 +33,7 @@ impl From<ScheduleError> for Failure {
 fn series(schedule: RouletteSchedule) -> Series {
     Series {
         schedule,
-        exact_first: false,
+        first: FirstTerm::Probed,
     }
 }
 
