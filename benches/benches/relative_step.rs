@@ -13,7 +13,7 @@ use detfree_benches::relative::Relative;
 const ROWS: usize = 100;
 const DEPTH: usize = 2;
 
-fn step<B: FlowBackend<Scalar = f32> + Allocate>(
+fn step<B: FlowBackend<Scalar = f32> + Allocate + Sync>(
     criterion: &mut Criterion,
     name: &str,
     b: &B,
@@ -23,7 +23,7 @@ fn step<B: FlowBackend<Scalar = f32> + Allocate>(
     for &dim in dims {
         let shape = Shape::new(ROWS, dim);
         let layers = problem::layers(dim, DEPTH);
-        let mut relative = Relative::new(b, &layers, shape).unwrap();
+        let mut relative = Relative::new(b, &layers, shape, 1).unwrap();
         let rows = problem::rows::<f32>(ROWS, dim);
         // Products: forward, Wᵀy and the rank-R update in every layer, Wᵀδ in all but the first.
         let products = (4 * DEPTH - 1) * 2 * ROWS * dim * dim;

@@ -16,7 +16,6 @@ pub const ACTIVATION: Activation = Activation::LipSwish { beta: 1.0 };
 /// A net, and the rows of a batch in shards.
 pub struct Block<B: DenseBackend> {
     net: Mlp<B>,
-    dim: usize,
     shards: Vec<Shard<B>>,
 }
 
@@ -90,7 +89,6 @@ impl<B: FlowBackend + Allocate + Sync> Block<B> {
         };
         Ok(Self {
             shards: (0..shards).map(shard).collect::<Result<_, Error<_>>>()?,
-            dim,
             net,
         })
     }
@@ -181,8 +179,7 @@ impl<B: FlowBackend + Allocate + Sync> Block<B> {
         };
         if let [shard] = self.shards.as_mut_slice() {
             // Threads share the products.
-            let shape = Shape::new(shard.rows.len(), self.dim);
-            b.together(shape, |b| run(b, shard))?;
+            b.together(usize::MAX, |b| run(b, shard))?;
         } else {
             b.each_shard(&mut self.shards, run)?;
         }

@@ -222,6 +222,16 @@ pub trait Backend {
     {
         shards.iter_mut().try_for_each(|shard| work(self, shard))
     }
+
+    /// Makes calls that follow each other closely, and gives what they give; `work` is about how
+    /// many multiply-adds they take in all, `usize::MAX` where that is not known to be little.
+    ///
+    /// A backend overrides it where it can have threads at hand for all of them, instead of waking
+    /// some for each.
+    fn together<R: Send>(&self, work: usize, calls: impl FnOnce(&Self) -> R + Send) -> R {
+        let _ = work;
+        calls(self)
+    }
 }
 
 /// Convenience for hosts with memory to spare: algorithms themselves take buffers of the caller's.

@@ -169,16 +169,6 @@ pub trait DenseBackend: Backend {
 
 /// The fused elementwise passes that training and sampling a flow need beyond products.
 pub trait FlowBackend: DenseBackend {
-    /// Makes calls that follow each other closely, on batches and weights of `shape` and
-    /// [dim, dim], and gives what they give.
-    ///
-    /// A backend overrides it where it can have threads at hand for all of them, instead of waking
-    /// some for each.
-    fn together<R: Send>(&self, shape: Shape, calls: impl FnOnce(&Self) -> R + Send) -> R {
-        let _ = shape;
-        calls(self)
-    }
-
     /// One bijective layer's activation, for every row r:
     /// y_r ← y_r + bias; z = σ(y); d1 = σ'(y); score = σ''(y)/σ'(y); and where `log` is given,
     /// log_r ← log_r + Σ_j log σ'(y_rj), which a gradient does not need.

@@ -68,11 +68,15 @@ struct Run {
     tracked: Vec<Option<Tracked>>,
 }
 
-fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
+fn run(options: &FitOptions, stop: impl Fn(&Event) -> bool + Sync) -> Run {
     run_by(ADAM, options, stop)
 }
 
-fn run_by(how: (Optimiser, Side), options: &FitOptions, stop: impl Fn(&Event) -> bool) -> Run {
+fn run_by(
+    how: (Optimiser, Side),
+    options: &FitOptions,
+    stop: impl Fn(&Event) -> bool + Sync,
+) -> Run {
     let b = Host::new();
     let sigma = Activation::LeakySoftplus { alpha: 0.3 };
     let flow = RelativeFlow::random(&b, 2, 8, sigma, BaseDensity::Normal, Key::new(2)).unwrap();

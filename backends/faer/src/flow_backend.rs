@@ -11,12 +11,6 @@ use crate::slices::{SLOW, Slices};
 use crate::{Faer, loops, relative_adam};
 
 impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
-    fn together<R: Send>(&self, shape: Shape, calls: impl FnOnce(&Self) -> R + Send) -> R {
-        let Shape { rows, dim } = shape;
-        let product = rows.saturating_mul(dim).saturating_mul(dim);
-        self.threads.at_hand(product, || calls(self))
-    }
-
     fn bijection(
         &self,
         activation: Activation,

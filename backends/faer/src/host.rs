@@ -6,7 +6,6 @@ use core::ops::Range;
 use detfree_core::reference::{Heap, flush_tiny};
 use detfree_core::{Backend, Dense, Fill, Scalar, Shape};
 use faer::traits::ComplexField;
-use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use crate::rows::{each_mut, span, span_mut};
 use crate::slices::{QUICK, Slices};
@@ -128,8 +127,20 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
         };
         match self.threads.pool() {
             None => shards.iter_mut().for_each(run),
-            Some(pool) => pool.install(|| shards.par_iter_mut().for_each(run)),
+            // The caller works, too, and another thread wakes up meanwhile.
+            Some(pool) => pool.in_place_scope(|scope| {
+                let mut shards = shards.iter_mut();
+                let first = shards.next();
+                for shard in shards {
+                    scope.spawn(|_| run(shard));
+                }
+                first.map(run);
+            }),
         }
         Ok(())
+    }
+
+    fn together<R: Send>(&self, work: usize, calls: impl FnOnce(&Self) -> R + Send) -> R {
+        self.threads.at_hand(work, || calls(self))
     }
 }

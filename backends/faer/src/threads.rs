@@ -11,6 +11,9 @@ const WORTH_SHARING: usize = 1 << 19;
 /// Multiply-adds from which other threads are worth waking for a single call.
 const WORTH_WAKING: usize = 1 << 20;
 
+/// Multiply-adds of many calls from which they are worth moving to a thread of the pool.
+const WORTH_MOVING: usize = 1 << 22;
+
 /// Cuts fall on multiples of this, a vector of the widest CPU: an odd end of a block costs as much as a
 /// whole vector.
 const GRAIN: usize = 16;
@@ -69,11 +72,11 @@ impl Threads {
         self.pool.as_deref()
     }
 
-    /// Does what makes several calls, the largest of this cost, on a thread of the pool where others
-    /// are at hand.
-    pub(crate) fn at_hand<R: Send>(&self, cost: usize, calls: impl FnOnce() -> R + Send) -> R {
+    /// Makes several calls, of this many multiply-adds in all, on a thread of the pool where others are
+    /// at hand.
+    pub(crate) fn at_hand<R: Send>(&self, work: usize, calls: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) if cost >= WORTH_SHARING => pool.install(calls),
+            Some(pool) if work >= WORTH_MOVING => pool.install(calls),
             _ => calls(),
         }
     }

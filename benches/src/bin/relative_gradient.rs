@@ -26,6 +26,12 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// Small enough for thousands of steps on one batch to leave the weights well conditioned.
 const RATE: f64 = 1e-6;
 
+/// Weights above this are shared by threads at any rate, and there is no memory to waste on a trial.
+const LARGEST_SHARDED: usize = 256;
+
+/// Seconds of a trial.
+const TRIAL: f64 = 0.05;
+
 type Batch = Dense<Vec<f32>>;
 
 /// Times pieces of training a relative-gradient flow.
@@ -46,6 +52,9 @@ struct Arguments {
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Shards that a batch's rows are cut into; whatever a trial finds quicker, if not given.
+    #[arg(long)]
+    shards: Option<usize>,
     /// Seconds to repeat each measurement for; an epoch runs at least once.
     #[arg(long, default_value_t = 0.3)]
     seconds: f64,
@@ -107,10 +116,10 @@ struct Report {
 }
 
 /// Something that can be done again and again.
-trait Work {
+trait Work: Send {
     fn run(&mut self) -> Outcome<()>;
 
-    fn square(&self) -> Outcome<Option<f64>> {
+    fn square(&mut self) -> Outcome<Option<f64>> {
         Ok(None)
     }
 }
@@ -123,13 +132,34 @@ struct Gradient<F> {
     compute: F,
 }
 
-impl<F: FnMut(&Faer<f32>, &[f32], &mut [Affine<Batch>]) -> Outcome<()>> Work for Gradient<F> {
+impl<F: FnMut(&Faer<f32>, &[f32], &mut [Affine<Batch>]) -> Outcome<()> + Send> Work
+    for Gradient<F>
+{
     fn run(&mut self) -> Outcome<()> {
         (self.compute)(&self.b, &self.rows, &mut self.out)
     }
 
-    fn square(&self) -> Outcome<Option<f64>> {
+    fn square(&mut self) -> Outcome<Option<f64>> {
         Ok(Some(problem::square(&self.b, &self.out)?))
+    }
+}
+
+/// The relative gradient, which has memory of its own.
+struct RelativeWork {
+    b: Faer<f32>,
+    relative: Relative<Faer<f32>>,
+    rows: Vec<f32>,
+}
+
+impl Work for RelativeWork {
+    fn run(&mut self) -> Outcome<()> {
+        self.relative.gradient(&self.b, &self.rows)?;
+        Ok(())
+    }
+
+    fn square(&mut self) -> Outcome<Option<f64>> {
+        let directions = self.relative.gradient(&self.b, &self.rows)?;
+        Ok(Some(problem::square(&self.b, directions)?))
     }
 }
 
@@ -153,7 +183,7 @@ impl Work for Steps {
 /// A call of the backend.
 struct Call<F>(F);
 
-impl<F: FnMut() -> Outcome<()>> Work for Call<F> {
+impl<F: FnMut() -> Outcome<()> + Send> Work for Call<F> {
     fn run(&mut self) -> Outcome<()> {
         (self.0)()
     }
@@ -164,16 +194,20 @@ struct Size {
     shape: Shape,
     layers: usize,
     epoch_rows: usize,
+    shards: Option<usize>,
 }
 
 impl Size {
     fn prepare(&self, what: What) -> Outcome<Box<dyn Work>> {
         let (b, Shape { rows, dim }) = (&self.b, self.shape);
         match what {
-            What::Relative => {
-                let mut relative = self.relative()?;
-                self.gradient(move |b, rows, out| Ok(relative.gradient(b, rows, out)?))
-            }
+            What::Relative => self.quicker(|shards| {
+                Ok(Box::new(RelativeWork {
+                    relative: self.relative(shards)?,
+                    rows: problem::rows(rows, dim),
+                    b: b.clone(),
+                }))
+            }),
             What::Inverse => self.ordinary(ByInverse::new(dim)),
             What::Solve => self.ordinary(BySolve::new(b, dim)?),
             What::Adam => self.steps(rows),
@@ -183,12 +217,37 @@ impl Size {
         }
     }
 
-    fn relative(&self) -> Outcome<Relative<Faer<f32>>> {
+    fn relative(&self, shards: usize) -> Outcome<Relative<Faer<f32>>> {
         let layers = problem::layers(self.shape.dim, self.layers);
-        Ok(Relative::new(&self.b, &layers, self.shape)?)
+        Ok(Relative::new(&self.b, &layers, self.shape, shards)?)
     }
 
-    fn ordinary<I: InverseTransposed<Faer<f32>> + 'static>(
+    /// The batch whole, or a shard for every thread: as asked for, or what a trial finds quicker.
+    fn quicker(&self, prepare: impl Fn(usize) -> Outcome<Box<dyn Work>>) -> Outcome<Box<dyn Work>> {
+        let threads = self.b.threads();
+        match self.shards {
+            Some(shards) => return prepare(shards),
+            None if threads == 1 || self.shape.dim > LARGEST_SHARDED => return prepare(1),
+            None => {}
+        }
+        let mut trials = Vec::new();
+        for shards in [1, threads] {
+            let mut work = prepare(shards)?;
+            self.time(TRIAL, work.as_mut())?;
+            trials.push((self.time(TRIAL, work.as_mut())?.ms, work));
+        }
+        trials.sort_by(|(x, _), (y, _)| y.total_cmp(x));
+        let (_, work) = trials.pop().ok_or("no trial")?;
+        Ok(work)
+    }
+
+    /// As `fit` does: threads stay at hand from one step to the next.
+    fn time(&self, seconds: f64, work: &mut dyn Work) -> Outcome<Times> {
+        let repeat = |_: &_| turns::time(seconds, || work.run()).map_err(|error| error.to_string());
+        Ok(self.b.together(usize::MAX, repeat)?)
+    }
+
+    fn ordinary<I: InverseTransposed<Faer<f32>> + Send + 'static>(
         &self,
         inverse: I,
     ) -> Outcome<Box<dyn Work>> {
@@ -199,7 +258,7 @@ impl Size {
 
     fn gradient<F>(&self, compute: F) -> Outcome<Box<dyn Work>>
     where
-        F: FnMut(&Faer<f32>, &[f32], &mut [Affine<Batch>]) -> Outcome<()> + 'static,
+        F: FnMut(&Faer<f32>, &[f32], &mut [Affine<Batch>]) -> Outcome<()> + Send + 'static,
     {
         let Shape { rows, dim } = self.shape;
         Ok(Box::new(Gradient {
@@ -212,12 +271,14 @@ impl Size {
 
     fn steps(&self, rows: usize) -> Outcome<Box<dyn Work>> {
         let Shape { rows: batch, dim } = self.shape;
-        Ok(Box::new(Steps {
-            relative: self.relative()?,
-            rows: problem::rows(rows, dim),
-            batch: batch * dim,
-            b: self.b.clone(),
-        }))
+        self.quicker(|shards| {
+            Ok(Box::new(Steps {
+                relative: self.relative(shards)?,
+                rows: problem::rows(rows, dim),
+                batch: batch * dim,
+                b: self.b.clone(),
+            }))
+        })
     }
 
     fn product(&self, what: What) -> Outcome<Box<dyn Work>> {
@@ -281,7 +342,7 @@ impl Size {
             }
             peak_bytes = Some(MEMORY.peak_usage().saturating_sub(before));
         }
-        let times = turns::time(seconds, || work.run())?;
+        let times = self.time(seconds, work)?;
         let Shape { rows, dim } = self.shape;
         Ok(Report {
             program: "detfree",
@@ -305,6 +366,7 @@ fn main() -> Outcome<()> {
         shape: Shape::new(arguments.rows, arguments.dim),
         layers: arguments.layers,
         epoch_rows: arguments.epoch_rows,
+        shards: arguments.shards,
     };
     let mut at_hand: Option<(What, usize, Box<dyn Work>)> = None;
     for what in turns::names(arguments.what) {

@@ -119,9 +119,10 @@ where
         progress: Progress::new(settings.epochs, options.json),
         checkpoint,
     };
+    let threads = super::threads(options);
     let result = match settings.flow {
         FlowSettings::Relative(flow) => {
-            let mut trainer = relative(b, &flow, &model, &course, key)?;
+            let mut trainer = relative(b, &flow, &model, &course, threads, key)?;
             let result = course.run(b, &mut trainer)?;
             model.flow = FlowParameters::Relative(RelativeParameters {
                 activation: flow.activation,
@@ -133,7 +134,7 @@ where
             result
         }
         FlowSettings::Residual(flow) => {
-            let mut trainer = residual(b, &flow, &model, &course, super::threads(options), key)?;
+            let mut trainer = residual(b, &flow, &model, &course, threads, key)?;
             if options.residual.explain {
                 eprintln!("{}", trainer.explain(b));
             }
@@ -166,6 +167,7 @@ fn relative<B>(
     settings: &RelativeSettings,
     model: &Model,
     course: &Course<'_, B::Scalar>,
+    threads: usize,
     key: Key,
 ) -> Result<RelativeTrainer<B>, Failure>
 where
@@ -181,12 +183,9 @@ where
     let key = key.fold_in(WEIGHTS);
     let flow = RelativeFlow::random(b, model.dim(), layers, activation, model.base, key)
         .map_err(detfree::Error::Device)?;
-    Ok(RelativeTrainer::new(
-        b,
-        flow,
-        course.batch_shape(),
-        optimiser,
-        side,
+    let shape = course.batch_shape();
+    Ok(RelativeTrainer::with_workers(
+        b, flow, shape, optimiser, side, threads,
     )?)
 }
 

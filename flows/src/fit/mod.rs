@@ -140,7 +140,7 @@ pub fn fit<B: Backend, T: Trainer<B>>(
     training: &TrainingRows<B::Scalar>,
     validation: &[B::Scalar],
     options: &FitOptions,
-    mut observe: impl FnMut(Event) -> ControlFlow<()>,
+    mut observe: impl FnMut(Event) -> ControlFlow<()> + Send,
 ) -> Result<FitReport, Error<B::Error>> {
     let mut training = Training::new(trainer, training, validation, options);
     while let Progress::Epoch(report) = training.epoch(b, || observe(Event::Step))? {

@@ -8,7 +8,7 @@ use detfree_core::{Backend, Error};
 ///
 /// [`RelativeTrainer`](crate::relative::RelativeTrainer) and
 /// [`ResidualTrainer`](crate::residual::ResidualTrainer) are the two.
-pub trait Trainer<B: Backend> {
+pub trait Trainer<B: Backend>: Send {
     /// One step of ascent on the mean log-likelihood of `batch`, row-major, at learning rate `rate`.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     pub fn epoch(
         &mut self,
         b: &B,
-        mut observe: impl FnMut() -> ControlFlow<()>,
+        observe: impl FnMut() -> ControlFlow<()> + Send,
     ) -> Result<Progress, Error<B::Error>> {
         self.stop = self.stop.or_else(|| self.over());
         if self.stop.is_some() {
@@ -141,15 +141,8 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
             self.feed.shuffle();
             self.followed = Followed::default();
         }
-        while let Some(batch) = self.feed.next_batch() {
-            match self.trainer.step(b, batch, self.rate.next()) {
-                Ok(report) if report.log_density.is_finite() => self.followed.add(&report),
-                Ok(_) | Err(Error::Singular) => return Ok(self.diverge()),
-                Err(error) => return Err(error),
-            }
-            if observe().is_break() {
-                return Ok(Progress::Paused);
-            }
+        if let Some(end) = b.together(usize::MAX, |b| self.steps(b, observe))? {
+            return Ok(end);
         }
         self.epochs += 1;
         let found = match self.trainer.validate(b, self.validation) {
@@ -160,6 +153,25 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
         self.offer(b, found.mean)?;
         self.rate.after_epoch(self.epochs - self.best.epoch);
         Ok(Progress::Epoch(self.report(&found)))
+    }
+
+    /// The rest of an epoch's steps; where training does not reach its end, how far it came.
+    fn steps(
+        &mut self,
+        b: &B,
+        mut observe: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Progress>, Error<B::Error>> {
+        while let Some(batch) = self.feed.next_batch() {
+            match self.trainer.step(b, batch, self.rate.next()) {
+                Ok(report) if report.log_density.is_finite() => self.followed.add(&report),
+                Ok(_) | Err(Error::Singular) => return Ok(Some(self.diverge())),
+                Err(error) => return Err(error),
+            }
+            if observe().is_break() {
+                return Ok(Some(Progress::Paused));
+            }
+        }
+        Ok(None)
     }
 
     /// Ends the run, with the best weights kept in the trainer: those of the moment where the first

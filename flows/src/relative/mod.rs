@@ -4,6 +4,7 @@ mod evaluate;
 mod init;
 mod inverse;
 mod optimiser;
+mod shards;
 mod tape;
 mod tracking;
 mod trainer;
@@ -20,6 +21,7 @@ pub use evaluate::Evaluator;
 use init::standardised;
 pub use inverse::{Conditioning, InversionError};
 pub use optimiser::{Optimiser, OptimiserState};
+pub use shards::ShardedGradient;
 pub use tape::FlowTape;
 pub use trainer::RelativeTrainer;
 

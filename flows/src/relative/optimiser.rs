@@ -129,7 +129,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         rows: &[B::Scalar],
         learning_rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
-        b.together(b.shape(&tape.input), |b| {
+        b.together(tape.work(b), |b| {
             self.take_step(b, flow, tape, rows, learning_rate)
         })
     }
@@ -211,6 +211,45 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         Ok(report)
     }
 
+    /// One ascent step along given directions (ΔW_l, Δb_l) of every layer, from the first: those of
+    /// [`super::ShardedGradient`]. Layers that are followed exactly stay as they are, for their change is
+    /// known by its factors alone.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where a direction does not fit; the device's.
+    pub fn ascend(
+        &mut self,
+        b: &B,
+        flow: &mut RelativeFlow<B>,
+        directions: &[Affine<B::Batch>],
+        learning_rate: f64,
+    ) -> Result<(), Error<B::Error>> {
+        self.step += 1;
+        let adam = Adam::new(learning_rate, self.step);
+        let layers = flow.layers.iter_mut().zip(&mut self.layers);
+        for ((layer, memory), direction) in layers.zip(directions) {
+            match memory {
+                Memory::Adam { first, second } => {
+                    let (m, v, w) = (&mut first.weight, &mut second.weight, &mut layer.weight);
+                    b.adam(&adam, &direction.weight, m, v, w)?;
+                    let (m, v, bias) = (&mut first.bias, &mut second.bias, &mut layer.bias);
+                    b.adam(&adam, &direction.bias, m, v, bias)?;
+                }
+                Memory::Momentum { velocity, decay } => {
+                    let all = 0..b.shape(&layer.weight).rows;
+                    b.scale_rows(&decay.weight, &mut velocity.weight)?;
+                    b.axpy(all.clone(), 1.0, &direction.weight, &mut velocity.weight)?;
+                    b.scale_rows(&decay.bias, &mut velocity.bias)?;
+                    b.axpy(0..1, 1.0, &direction.bias, &mut velocity.bias)?;
+                    b.axpy(all, learning_rate, &velocity.weight, &mut layer.weight)?;
+                    b.axpy(0..1, learning_rate, &velocity.bias, &mut layer.bias)?;
+                }
+                Memory::Tracked(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// directions_l ← (ΔW_l, Δb_l), the relative gradient of the mean log-likelihood over a batch of
     /// row-major `rows` at every layer, from the first.
     ///
@@ -224,7 +263,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         rows: &[B::Scalar],
         directions: &mut [Affine<B::Batch>],
     ) -> Result<(), Error<B::Error>> {
-        b.together(b.shape(&tape.input), |b| {
+        b.together(tape.work(b), |b| {
             tape.forward_to_base(b, flow, rows, &mut self.log)?;
             for (l, (layer, direction)) in flow.layers.iter().zip(directions).enumerate().rev() {
                 tape.backward(b, flow, l, self.side, &mut self.tangent)?;

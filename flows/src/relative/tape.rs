@@ -127,6 +127,13 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
 }
 
 impl<B: FlowBackend> FlowTape<B> {
+    /// About how many multiply-adds a step takes: four products a layer.
+    pub(super) fn work(&self, b: &B) -> usize {
+        let Shape { rows, dim } = b.shape(&self.input);
+        let product = rows.saturating_mul(dim).saturating_mul(dim);
+        product.saturating_mul(4 * self.layers.len())
+    }
+
     /// `tangent` ← the relative gradient of layer l, and
     /// δ ← δ_{l−1} = σ'(y_{l−1}) ∘ W_lᵀ δ_l + (log σ')'(y_{l−1}), Gresele et al. 2020, eq. 19.
     ///

@@ -2,16 +2,23 @@
 
 use alloc::format;
 
+use core::ops::RangeInclusive;
+
 use detfree_core::{Affine, Allocate, Backend, Error, FlowBackend, Shape, Side};
 
-use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow};
+use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient};
 use crate::fit::{State, StepReport, Trainer, Validation};
+
+/// Dimensions in which a step is quicker in shards of its rows, a thread's each, than with threads that
+/// share its products, or with one thread: below, a thread is hardly woken up before it is done.
+const SHARDED: RangeInclusive<usize> = 80..=160;
 
 /// A flow with all that training by the relative gradient needs.
 pub struct RelativeTrainer<B: Backend> {
     current: RelativeFlow<B>,
     tape: FlowTape<B>,
     state: OptimiserState<B>,
+    sharded: Option<ShardedGradient<B>>,
     evaluator: Evaluator<B>,
     best: RelativeFlow<B>,
 }
@@ -29,9 +36,30 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
         optimiser: Optimiser,
         side: Side,
     ) -> Result<Self, Error<B::Error>> {
+        Self::with_workers(b, flow, shape, optimiser, side, 1)
+    }
+
+    /// The same with so many threads at hand, among which the rows of a batch are shared out where that is
+    /// quicker. Their number then decides how sums over rows are rounded.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_workers(
+        b: &B,
+        flow: RelativeFlow<B>,
+        shape: Shape,
+        optimiser: Optimiser,
+        side: Side,
+        workers: usize,
+    ) -> Result<Self, Error<B::Error>> {
+        // What is followed exactly needs the factors of the whole batch.
+        let followed = optimiser == Optimiser::Sgd;
+        let sharded = workers > 1 && SHARDED.contains(&shape.dim) && !followed;
+        let sharded = sharded.then(|| ShardedGradient::new(b, &flow, shape, side, workers));
         Ok(Self {
             tape: FlowTape::new(b, &flow, shape)?,
             state: OptimiserState::new(b, &flow, shape, optimiser, side)?,
+            sharded: sharded.transpose()?,
             evaluator: Evaluator::new(b, &flow, shape.dim)?,
             best: flow.duplicate(b)?,
             current: flow,
@@ -47,15 +75,23 @@ impl<B: Backend> RelativeTrainer<B> {
     }
 }
 
-impl<B: FlowBackend + Allocate> Trainer<B> for RelativeTrainer<B> {
+impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
     fn step(
         &mut self,
         b: &B,
         batch: &[B::Scalar],
         rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
-        self.state
-            .step(b, &mut self.current, &mut self.tape, batch, rate)
+        let flow = &mut self.current;
+        let Some(sharded) = &mut self.sharded else {
+            return self.state.step(b, flow, &mut self.tape, batch, rate);
+        };
+        let log_density = sharded.compute(b, flow, batch)?;
+        self.state.ascend(b, flow, sharded.directions(), rate)?;
+        Ok(StepReport {
+            log_density,
+            ..StepReport::default()
+        })
     }
 
     fn validate(&mut self, b: &B, rows: &[B::Scalar]) -> Result<Validation, Error<B::Error>> {

@@ -188,7 +188,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualTrainer<B> {
         };
         if let [whole] = shards.as_mut_slice() {
             // Threads share its products.
-            b.together(Shape::new(rows, dim), |b| work(b, whole))?;
+            b.together(usize::MAX, |b| work(b, whole))?;
         } else {
             b.each_shard(shards, work)?;
         }

@@ -85,7 +85,7 @@ where
     }
 }
 
-fn run_relative<B: FlowBackend + Allocate>(
+fn run_relative<B: FlowBackend + Allocate + Sync>(
     b: &B,
     options: &FitOptions,
     optimiser: Optimiser,

@@ -1,7 +1,9 @@
 //! Relative gradients and the optimisers' steps, the long way, and what SGD follows.
 
 use detfree_core::{Activation, Affine, BaseDensity, Dense, Shape, Side};
-use detfree_flows::relative::{Drift, FlowTape, Optimiser, OptimiserState, RelativeFlow};
+use detfree_flows::relative::{
+    Drift, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient,
+};
 
 use crate::{ACTIVATIONS, BASES, DIM, Host, Layers, flow, layers, log_density, normals};
 
@@ -33,6 +35,10 @@ fn directions(flow: &RelativeFlow<Host>, rows: &[f64], side: Side) -> Layers {
     state
         .gradient(&b, flow, &mut tape, rows, &mut directions)
         .unwrap();
+    on_host(&directions)
+}
+
+fn on_host(directions: &[Affine<Dense<Vec<f64>>>]) -> Layers {
     let host = |x: &Dense<Vec<f64>>| x.as_slice().to_vec();
     directions
         .iter()
@@ -236,4 +242,44 @@ fn only_sgd_follows_the_likelihood() {
         assert_eq!(state.refresh(&b, &flow).unwrap(), None);
         assert!(state.inverse(0).is_none() && state.log_abs_det().is_none());
     }
+}
+
+/// The directions of shards of one and two rows are those of the batch, and so are the steps.
+#[test]
+fn shards_give_the_directions_and_steps_of_the_batch() {
+    let (b, shape) = (Host::new(), Shape::new(ROWS, DIM));
+    let rows = normals(ROWS * DIM, 11);
+    let close = |x: &Layers, y: &Layers| {
+        for (x, y) in x.iter().zip(y) {
+            let pairs = x.weight.iter().zip(&y.weight);
+            for (x, y) in pairs.chain(x.bias.iter().zip(&y.bias)) {
+                assert!((x - y).abs() < 1e-13, "{x} {y}");
+            }
+        }
+    };
+    for (side, optimiser) in SIDES.into_iter().flat_map(|side| {
+        [Optimiser::Adam, Optimiser::Momentum { decay: 0.5 }].map(|optimiser| (side, optimiser))
+    }) {
+        let host = layers(3);
+        let new = || flow(&host, ACTIVATIONS[0], BASES[0]);
+        let (mut whole, mut cut) = (new(), new());
+        let (mut tape, mut state) = training(&whole, optimiser, side);
+        let (_, mut cut_state) = training(&cut, optimiser, side);
+        let mut sharded = ShardedGradient::new(&b, &cut, shape, side, 3).unwrap();
+        for _ in 0..3 {
+            let expected = directions(&cut, &rows, side);
+            let density = sharded.compute(&b, &cut, &rows).unwrap();
+            close(&on_host(sharded.directions()), &expected);
+            cut_state
+                .ascend(&b, &mut cut, sharded.directions(), 0.05)
+                .unwrap();
+            let report = state.step(&b, &mut whole, &mut tape, &rows, 0.05).unwrap();
+            assert!((report.log_density - density).abs() < 1e-13);
+        }
+        close(&cut.to_layers(&b).unwrap(), &whole.to_layers(&b).unwrap());
+    }
+    let flow = flow(&layers(3), ACTIVATIONS[0], BASES[0]);
+    let mut sharded = ShardedGradient::new(&b, &flow, shape, Side::Plain, 99).unwrap();
+    assert!(sharded.compute(&b, &flow, &rows[1..]).is_err());
+    assert!(sharded.compute(&b, &flow, &rows).is_ok());
 }
