@@ -94,6 +94,8 @@ impl LogDet {
     /// # Errors
     /// [`Error::Shape`] where a buffer does not fit the operator; the device's.
     #[expect(clippy::too_many_arguments, reason = "the caller lends every buffer")]
+    // Inlined, so that the law of terms and probes is known where the series runs.
+    #[inline(always)]
     pub fn estimate<B: Backend, O: Operator<B>>(
         &self,
         b: &B,
@@ -114,6 +116,7 @@ impl LogDet {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the caller lends every buffer")]
+    #[inline(always)]
     fn sample<B: Backend, O: Operator<B>>(
         &self,
         b: &B,

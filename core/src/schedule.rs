@@ -177,6 +177,8 @@ impl RouletteSchedule {
 
     /// S(k) = P(N ≥ k); S(0) = S(1) = 1.
     #[must_use]
+    // Inlined where the law is known: the others are then not linked.
+    #[inline(always)]
     pub fn survival(&self, k: u32) -> f64 {
         match self.law {
             Law::Geometric {

@@ -68,18 +68,20 @@ impl Terms {
 
 /// (i + u)/R, kept below 1 where it rounds up.
 fn quantile(i: usize, uniform: f64, rows: usize) -> f64 {
-    ((i as f64 + uniform) / rows as f64).min(1.0 - f64::EPSILON / 2.0)
+    let quantile = (i as f64 + uniform) / rows as f64;
+    if quantile < 1.0 {
+        quantile
+    } else {
+        1.0 - f64::EPSILON / 2.0
+    }
 }
 
-/// How many quantiles lie below `survival`: the product is right to a rounding, and the comparison
-/// that defines N_r has the last word.
+/// How many quantiles lie below `survival`: from a number that is safely none too many, by the
+/// comparison that defines N_r.
 fn count_above(survival: f64, uniform: f64, rows: usize) -> usize {
-    let mut count = (libm::ceil(rows as f64 * survival - uniform).max(0.0) as usize).min(rows);
+    let mut count = ((rows as f64 * survival) as usize).saturating_sub(1);
     while count < rows && quantile(count, uniform, rows) < survival {
         count += 1;
-    }
-    while count > 0 && quantile(count - 1, uniform, rows) >= survival {
-        count -= 1;
     }
     count
 }

@@ -61,9 +61,9 @@ impl<B: Backend> Workspace<B> {
     }
 
     pub(crate) fn check(&self, b: &B, shape: Shape) -> Result<(), Error<B::Error>> {
-        for buffer in [&self.probe, &self.power, &self.next, &self.sum] {
-            check_shape("the workspace", shape, b.shape(buffer))?;
-        }
-        Ok(())
+        check_shape("the workspace", shape, b.shape(&self.probe))?;
+        check_shape("the workspace", shape, b.shape(&self.power))?;
+        check_shape("the workspace", shape, b.shape(&self.next))?;
+        check_shape("the workspace", shape, b.shape(&self.sum))
     }
 }

@@ -56,13 +56,13 @@ impl<S: Storage> Dense<S> {
 
     /// The elements, row after row.
     pub fn as_slice(&self) -> &[S::Item] {
-        let len = self.shape.rows.saturating_mul(self.shape.dim);
+        let len = self.shape.rows.wrapping_mul(self.shape.dim);
         self.data.as_ref().get(..len).unwrap_or_default()
     }
 
     /// The elements, row after row.
     pub fn as_mut_slice(&mut self) -> &mut [S::Item] {
-        let len = self.shape.rows.saturating_mul(self.shape.dim);
+        let len = self.shape.rows.wrapping_mul(self.shape.dim);
         self.data.as_mut().get_mut(..len).unwrap_or_default()
     }
 
@@ -83,27 +83,60 @@ impl<S: Storage> Dense<S> {
     }
 
     /// The rows of a range that lies inside the batch.
-    pub(crate) fn rows(
-        &self,
-        range: core::ops::Range<usize>,
-    ) -> core::slice::ChunksExact<'_, S::Item> {
+    pub(crate) fn rows(&self, range: core::ops::Range<usize>) -> RowIter<'_, S::Item> {
         let dim = self.shape.dim.max(1);
-        self.as_slice()
-            .get(range.start.saturating_mul(dim)..range.end.saturating_mul(dim))
-            .unwrap_or_default()
-            .chunks_exact(dim)
+        let rest = self
+            .data
+            .as_ref()
+            .get(range.start.wrapping_mul(dim)..range.end.wrapping_mul(dim))
+            .unwrap_or_default();
+        RowIter { rest, dim }
     }
 
     /// The rows of a range that lies inside the batch.
-    pub(crate) fn rows_mut(
-        &mut self,
-        range: core::ops::Range<usize>,
-    ) -> core::slice::ChunksExactMut<'_, S::Item> {
+    pub(crate) fn rows_mut(&mut self, range: core::ops::Range<usize>) -> RowIterMut<'_, S::Item> {
         let dim = self.shape.dim.max(1);
-        self.as_mut_slice()
-            .get_mut(range.start.saturating_mul(dim)..range.end.saturating_mul(dim))
-            .unwrap_or_default()
-            .chunks_exact_mut(dim)
+        let rest = self
+            .data
+            .as_mut()
+            .get_mut(range.start.wrapping_mul(dim)..range.end.wrapping_mul(dim))
+            .unwrap_or_default();
+        RowIterMut { rest, dim }
+    }
+}
+
+/// Rows of `dim` ≥ 1 numbers. `chunks_exact` divides by its length wherever two are zipped, and the
+/// optimiser for size leaves the panic of a division by zero in.
+pub(crate) struct RowIter<'a, T> {
+    rest: &'a [T],
+    dim: usize,
+}
+
+impl<'a, T> Iterator for RowIter<'a, T> {
+    type Item = &'a [T];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [T]> {
+        let (row, rest) = self.rest.split_at_checked(self.dim)?;
+        self.rest = rest;
+        Some(row)
+    }
+}
+
+/// As [`RowIter`], to be written.
+pub(crate) struct RowIterMut<'a, T> {
+    rest: &'a mut [T],
+    dim: usize,
+}
+
+impl<'a, T> Iterator for RowIterMut<'a, T> {
+    type Item = &'a mut [T];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a mut [T]> {
+        let (row, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(self.dim)?;
+        self.rest = rest;
+        Some(row)
     }
 }
 

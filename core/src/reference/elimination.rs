@@ -6,19 +6,18 @@ use crate::Scalar;
 
 /// (sign, log|det A|) by elimination with row pivoting; (0, −∞) for a singular matrix.
 pub(super) fn log_abs_det<T: Scalar>(a: &mut [T], n: usize) -> (f64, f64) {
-    let mut sign = 1.0;
+    let mut negative = false;
     let mut log = 0.0;
     for k in 0..n {
         let Some(swapped) = pivot(a, n, k) else {
             return (0.0, f64::NEG_INFINITY);
         };
         let pivot = element(a, n, k, k).to_f64();
-        sign *= if swapped == k { 1.0 } else { -1.0 };
-        sign *= if pivot < 0.0 { -1.0 } else { 1.0 };
+        negative ^= (swapped != k) ^ (pivot < 0.0);
         log += libm::log(libm::fabs(pivot));
         eliminate(a, n, k);
     }
-    (sign, log)
+    (if negative { -1.0 } else { 1.0 }, log)
 }
 
 /// x ← A⁻¹ x for every row x of `rhs`; `false` for a singular matrix.
@@ -122,14 +121,14 @@ pub(super) fn transpose_in_place<T: Scalar>(a: &mut [T], n: usize) {
 /// `None` where it is zero or not finite.
 fn pivot<T: Scalar>(a: &mut [T], n: usize, k: usize) -> Option<usize> {
     let mut best = k;
-    let mut size = 0.0;
+    let mut size = T::zero();
     for i in k..n {
-        let candidate = libm::fabs(element(a, n, i, k).to_f64());
-        if candidate > size || candidate.is_nan() {
+        let candidate = element(a, n, i, k).abs();
+        if candidate > size || candidate.to_f64().is_nan() {
             (best, size) = (i, candidate);
         }
     }
-    if !(size > 0.0 && size < f64::INFINITY) {
+    if !(size > T::zero() && size < T::from_f64(f64::INFINITY)) {
         return None;
     }
     if best != k {

@@ -98,29 +98,23 @@ impl<B: DenseBackend> DenseRelative<B> {
         let shape = tangent.shape(b);
         let smaller = shape.rows.min(shape.dim);
         let (square, single) = (Shape::new(smaller, smaller), Shape::new(1, shape.dim));
-        for (what, expected, buffer) in [
-            ("the second factor", shape, &tangent.v),
-            ("the image of a factor", shape, &tangent.image),
-            ("the solved factor", shape, &tangent.solved),
-            ("the first square", square, &tangent.gram),
-            ("the second square", square, &tangent.k),
-            ("the lever", Shape::new(shape.rows, 1), &tangent.lever),
-            ("the bias of a direction", single, &tangent.bias),
-            ("the mean of a factor", single, &tangent.mean),
-        ] {
-            check_shape(what, expected, b.shape(buffer))?;
-        }
+        let lever = Shape::new(shape.rows, 1);
+        // One by one, not in a loop: where the shapes are known nothing of this is left.
+        check_shape("the second factor", shape, b.shape(&tangent.v))?;
+        check_shape("the image of a factor", shape, b.shape(&tangent.image))?;
+        check_shape("the solved factor", shape, b.shape(&tangent.solved))?;
+        check_shape("the first square", square, b.shape(&tangent.gram))?;
+        check_shape("the second square", square, b.shape(&tangent.k))?;
+        check_shape("the lever", lever, b.shape(&tangent.lever))?;
+        check_shape("the bias of a direction", single, b.shape(&tangent.bias))?;
+        check_shape("the mean of a factor", single, b.shape(&tangent.mean))?;
         check_rows("the scale", shape.dim, b.row_count(&tangent.scale))?;
         check_rows("the scale of K", smaller, b.row_count(&tangent.scale_k))?;
-        for buffer in [
-            &mut tangent.u,
-            &mut tangent.v,
-            &mut tangent.image,
-            &mut tangent.gram,
-            &mut tangent.bias,
-        ] {
-            b.fill(Fill::Constant(0.0), buffer)?;
-        }
+        b.fill(Fill::Constant(0.0), &mut tangent.u)?;
+        b.fill(Fill::Constant(0.0), &mut tangent.v)?;
+        b.fill(Fill::Constant(0.0), &mut tangent.image)?;
+        b.fill(Fill::Constant(0.0), &mut tangent.gram)?;
+        b.fill(Fill::Constant(0.0), &mut tangent.bias)?;
         Ok(tangent)
     }
 
@@ -293,7 +287,7 @@ impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
         let (sign, log) = b.log_abs_det(&mut self.k)?;
         // n of the D factors s are in the determinant of s K.
         let rest = dim - rows.min(dim);
-        let change = rest as f64 * libm::log1p(step.mu) + log;
+        let change = rest as f64 * libm::log(step.scale) + log;
         Ok((sign > 0.0 && change.is_finite()).then_some(change))
     }
 
