@@ -1,5 +1,5 @@
 //! One Adam step of a two-layer relative-gradient flow at batch 100: forward, backward, relative
-//! gradient and update, f32 on one thread, by dimension and backend.
+//! gradient and update, f32 on one thread (or a GPU, with the feature `cuda`), by dimension and backend.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where it fails")]
 
@@ -13,12 +13,10 @@ use detfree_benches::relative::Relative;
 const ROWS: usize = 100;
 const DEPTH: usize = 2;
 
-fn step<B: FlowBackend<Scalar = f32> + Allocate + Sync>(
-    criterion: &mut Criterion,
-    name: &str,
-    b: &B,
-    dims: &[usize],
-) {
+fn step<B>(criterion: &mut Criterion, name: &str, b: &B, dims: &[usize])
+where
+    B: FlowBackend<Scalar = f32> + Allocate + Sync,
+{
     let mut group = criterion.benchmark_group("relative step");
     for &dim in dims {
         let shape = Shape::new(ROWS, dim);
@@ -48,6 +46,11 @@ fn relative_step(criterion: &mut Criterion) {
         &Heap::<f32>::new(),
         &[2, 10, 64, 100],
     );
+    #[cfg(feature = "cuda")]
+    match detfree::cuda::Cuda::discover() {
+        Ok(b) => step(criterion, "cuda", &b, &[2, 10, 64, 100, 500, 784, 2000]),
+        Err(error) => eprintln!("no rows for cuda: {error}"),
+    }
 }
 
 criterion_group!(benches, relative_step);
