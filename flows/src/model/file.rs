@@ -20,7 +20,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use detfree_core::BaseDensity;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -185,22 +185,7 @@ impl Model {
             Tensor::exact("standardisation.scale".to_owned(), &[dim], scale),
         ];
         tensors.extend(flow);
-        let encode = |tensor: Tensor<'_>| {
-            let dtype = match self.precision {
-                Precision::Single if !tensor.exact => Dtype::F32,
-                _ => Dtype::F64,
-            };
-            let bytes = encode(dtype, tensor.values);
-            (tensor.name, dtype, tensor.shape, bytes)
-        };
-        let encoded: Vec<_> = tensors.into_iter().map(encode).collect();
-        let mut views = Vec::new();
-        for (name, dtype, shape, bytes) in &encoded {
-            let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(corrupt)?;
-            views.push((name.as_str(), view));
-        }
-        let metadata = core::iter::once((ENTRY.to_owned(), json)).collect();
-        serialize(views, Some(metadata)).map_err(corrupt)
+        write_file(&json, self.precision, &tensors)
     }
 
     fn header<F: Serialize>(&self, model: &str, flow: F) -> Result<String, ModelError> {
@@ -302,6 +287,46 @@ impl Model {
         };
         Err(corrupt(flaw))
     }
+}
+
+/// A safetensors file with one entry in its metadata: the length of a header in JSON, the header, and the
+/// tensors, those of wider numbers first so that all are aligned.
+///
+/// The crate that reads files also writes them, and takes twenty-five kilobytes for it: too much of a
+/// module for browsers.
+fn write_file(
+    entry: &str,
+    precision: Precision,
+    tensors: &[Tensor<'_>],
+) -> Result<Vec<u8>, ModelError> {
+    let single = |tensor: &&Tensor<'_>| precision == Precision::Single && !tensor.exact;
+    let wide = tensors.iter().filter(|tensor| !single(tensor));
+    let narrow = tensors.iter().filter(single);
+    let entry = serde_json::to_string(entry).map_err(corrupt)?;
+    let mut header = format!("{{\"__metadata__\":{{\"{ENTRY}\":{entry}}}");
+    let mut data = Vec::new();
+    for tensor in wide.chain(narrow) {
+        let (dtype, name) = if single(&tensor) {
+            (Dtype::F32, "F32")
+        } else {
+            (Dtype::F64, "F64")
+        };
+        let start = data.len();
+        data.extend(encode(dtype, tensor.values));
+        let (end, shape, tensor) = (data.len(), &tensor.shape, &tensor.name);
+        header += &format!(
+            ",\"{tensor}\":{{\"dtype\":\"{name}\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"
+        );
+    }
+    header.push('}');
+    // The data shall be aligned in the file.
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.into_bytes());
+    file.extend(data);
+    Ok(file)
 }
 
 pub(super) fn corrupt(reason: impl ToString) -> ModelError {
