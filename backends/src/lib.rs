@@ -5,6 +5,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `faer` (default) | module `faer`: the fast CPU backend |
+//! | `cuda` | module `cuda`: the backend for NVIDIA devices; needs `std`, and a driver when it runs |
 //! | `nalgebra` | module `nalgebra`: a backend over nalgebra, its matrices in and out |
 //! | `flows` | module `flows`: nets, relative-gradient flows, training, model files |
 //!
@@ -34,6 +35,10 @@
 #![forbid(unsafe_code)]
 
 pub use detfree_core::*;
+
+/// The backend for NVIDIA devices.
+#[cfg(feature = "cuda")]
+pub use detfree_cuda as cuda;
 
 /// The fast CPU backend.
 #[cfg(feature = "faer")]

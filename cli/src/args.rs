@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::backend::Choice;
 pub(crate) use fit::{Fit, ModelKind, Precision, Preset};
 use values::positive;
 
@@ -48,6 +49,10 @@ pub(crate) struct Score {
     /// A table with the model's columns: .csv, .csv.gz, .npy or IDX.
     pub(crate) data: PathBuf,
 
+    /// Where to compute; cuda needs a build with --features cuda.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) backend: Choice,
+
     /// The standard error wanted of every row, in nats [default: 0.05].
     #[arg(long, value_name = "NATS", value_parser = positive)]
     pub(crate) tol: Option<f64>,
@@ -79,6 +84,10 @@ pub(crate) struct Sample {
     /// The stream of random numbers.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+
+    /// Where to compute; cuda needs a build with --features cuda.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) backend: Choice,
 }
 
 /// Describe a model file.

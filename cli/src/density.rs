@@ -101,6 +101,10 @@ where
         })
     }
 
+    pub(crate) const fn model(&self) -> &'a Model {
+        self.model
+    }
+
     /// log p of row-major rows in the data's own units: the same figures for the same rows, model
     /// and accuracy.
     pub(crate) fn log_likelihood(

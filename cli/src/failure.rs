@@ -59,6 +59,13 @@ impl<E: std::fmt::Display> From<ScoreError<E>> for Failure {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl From<detfree::cuda::CudaError> for Failure {
+    fn from(error: detfree::cuda::CudaError) -> Self {
+        Self::Compute(error.to_string())
+    }
+}
+
 impl From<detfree::faer::ThreadsError> for Failure {
     fn from(error: detfree::faer::ThreadsError) -> Self {
         Self::Compute(error.to_string())

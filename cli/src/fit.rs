@@ -8,11 +8,11 @@ mod train;
 
 use std::path::Path;
 
-use detfree::faer::Faer;
-use detfree::flows::{FlowParameters, Model};
+use detfree::flows::{FlowParameters, Model, Precision};
 use detfree::{Allocate, FlowBackend, Key};
 
-use crate::args::{Fit, Precision};
+use crate::args::{self, Fit};
+use crate::backend::Task;
 use crate::data::{self, Format, Noise, Parts, Table};
 use crate::density::{Density, USUAL};
 use crate::failure::Failure;
@@ -38,10 +38,31 @@ pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
     // Outputs are probed before the work whose results they are to hold.
     let out = Output::probe(&options.out)?;
     let plot = options.plot.as_deref().map(Output::probe).transpose()?;
-    let threads = threads(options);
-    match options.precision {
-        Precision::F32 => fit(&Faer::<f32>::new(threads)?, options, &out, plot.as_ref()),
-        Precision::F64 => fit(&Faer::<f64>::new(threads)?, options, &out, plot.as_ref()),
+    let precision = match options.precision {
+        args::Precision::F32 => Precision::Single,
+        args::Precision::F64 => Precision::Double,
+    };
+    let plot = plot.as_ref();
+    let out = &out;
+    let task = Fitting { options, out, plot };
+    backend::run(options.backend, precision, threads(options), task)
+}
+
+struct Fitting<'a> {
+    options: &'a Fit,
+    out: &'a Output,
+    plot: Option<&'a Output>,
+}
+
+impl Task for Fitting<'_> {
+    type Output = ();
+
+    fn run<B>(self, b: &B) -> Result<(), Failure>
+    where
+        B: FlowBackend + Allocate + Sync,
+        B::Error: std::fmt::Display,
+    {
+        fit(b, self.options, self.out, self.plot)
     }
 }
 
@@ -49,6 +70,11 @@ fn threads(options: &Fit) -> usize {
     options
         .threads
         .map_or_else(backend::processors, |threads| threads as usize)
+}
+
+/// Shards of a batch.
+fn workers(options: &Fit) -> usize {
+    backend::workers(options.backend, threads(options))
 }
 
 fn fit<B>(b: &B, options: &Fit, out: &Output, plot: Option<&Output>) -> Result<(), Failure>
@@ -99,7 +125,7 @@ where
         reason,
     })?)?;
 
-    let density = Density::new(b, &trained.model, threads(options))?;
+    let density = Density::new(b, &trained.model, workers(options))?;
     let comparison = compare(b, &trained.model, &density, &parts, &noise)?;
     if let Some(plot) = plot {
         plot.write(&picture(

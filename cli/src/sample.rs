@@ -2,12 +2,12 @@
 
 use std::io::{self, BufWriter, Write};
 
-use detfree::faer::Faer;
+use detfree::flows::Model;
 use detfree::flows::residual::Inversion;
-use detfree::flows::{Model, Precision};
 use detfree::{Allocate, FlowBackend, Key};
 
 use crate::args::Sample;
+use crate::backend::{Choice, Task};
 use crate::density::{self, Density};
 use crate::failure::Failure;
 use crate::{backend, model_file};
@@ -18,11 +18,12 @@ const PIECE: u64 = 1024;
 
 pub(crate) fn run(options: &Sample) -> Result<(), Failure> {
     let model = model_file::read(&options.model)?;
-    let threads = backend::processors();
-    match density::precision(&model) {
-        Precision::Single => print(&Faer::<f32>::new(threads)?, &model, options),
-        Precision::Double => print(&Faer::<f64>::new(threads)?, &model, options),
-    }
+    let (precision, threads) = (density::precision(&model), backend::processors());
+    let task = Print {
+        model: &model,
+        options,
+    };
+    backend::run(options.backend, precision, threads, task)
 }
 
 /// The first `rows` rows of the key's stream, row-major, in the data's own units.
@@ -32,26 +33,60 @@ pub(crate) fn draw(
     rows: usize,
     threads: usize,
 ) -> Result<Vec<f64>, Failure> {
-    let rows = rows as u64;
-    let drawn = match density::precision(model) {
-        Precision::Single => {
-            let b = Faer::<f32>::new(threads)?;
-            Density::new(&b, model, threads)?.sample(&b, key, 0, rows)
-        }
-        Precision::Double => {
-            let b = Faer::<f64>::new(threads)?;
-            Density::new(&b, model, threads)?.sample(&b, key, 0, rows)
-        }
+    let task = Rows {
+        model,
+        key,
+        rows: rows as u64,
+        threads,
     };
-    Ok(drawn?.rows)
+    backend::run(Choice::Faer, density::precision(model), threads, task)
 }
 
-fn print<B>(b: &B, model: &Model, options: &Sample) -> Result<(), Failure>
+struct Rows<'a> {
+    model: &'a Model,
+    key: Key,
+    rows: u64,
+    threads: usize,
+}
+
+impl Task for Rows<'_> {
+    type Output = Vec<f64>;
+
+    fn run<B>(self, b: &B) -> Result<Vec<f64>, Failure>
+    where
+        B: FlowBackend + Allocate + Sync,
+        B::Error: std::fmt::Display,
+    {
+        let density = Density::new(b, self.model, self.threads)?;
+        Ok(density.sample(b, self.key, 0, self.rows)?.rows)
+    }
+}
+
+struct Print<'a> {
+    model: &'a Model,
+    options: &'a Sample,
+}
+
+impl Task for Print<'_> {
+    type Output = ();
+
+    fn run<B>(self, b: &B) -> Result<(), Failure>
+    where
+        B: FlowBackend + Allocate + Sync,
+        B::Error: std::fmt::Display,
+    {
+        let workers = backend::workers(self.options.backend, backend::processors());
+        let density = Density::new(b, self.model, workers)?;
+        print(b, &density, self.options)
+    }
+}
+
+fn print<B>(b: &B, density: &Density<'_, B>, options: &Sample) -> Result<(), Failure>
 where
     B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
-    let density = Density::new(b, model, backend::processors())?;
+    let model = density.model();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut csv = csv::Writer::from_writer(&mut out);
     csv.write_record(&model.columns).map_err(cause)?;

@@ -3,12 +3,12 @@
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
 
-use detfree::faer::Faer;
+use detfree::flows::Model;
 use detfree::flows::residual::Accuracy;
-use detfree::flows::{Model, Precision};
 use detfree::{Allocate, FlowBackend};
 
 use crate::args::Score;
+use crate::backend::Task;
 use crate::data::{self, Noise, Table};
 use crate::density::{self, Density, Likelihoods, MOST_PRODUCTS, TOLERANCE};
 use crate::failure::Failure;
@@ -19,11 +19,13 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
     let table = data::read(&options.data)?;
     table.expect_columns(model.dim(), &options.model.display().to_string())?;
     let rows = noisy_rows(&table, &Noise::of(&model));
-    let threads = backend::processors();
-    let found = match density::precision(&model) {
-        Precision::Single => figures(&Faer::<f32>::new(threads)?, &model, &rows, options)?,
-        Precision::Double => figures(&Faer::<f64>::new(threads)?, &model, &rows, options)?,
+    let task = Figures {
+        model: &model,
+        rows: &rows,
+        options,
     };
+    let (precision, threads) = (density::precision(&model), backend::processors());
+    let found = backend::run(options.backend, precision, threads, task)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     writeln!(out, "log_likelihood,standard_error")?;
     for (figure, error) in found.values.iter().zip(&found.standard_errors) {
@@ -45,25 +47,37 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
     Ok(())
 }
 
-fn figures<B>(b: &B, model: &Model, rows: &[f64], options: &Score) -> Result<Likelihoods, Failure>
-where
-    B: FlowBackend + Allocate + Sync,
-    B::Error: std::fmt::Display,
-{
-    let most_products = products(options);
-    let accuracy = if options.exact {
-        Accuracy::Exact { most_products }
-    } else {
-        Accuracy::StandardError {
-            tolerance: tolerance(options),
-            most_products,
+struct Figures<'a> {
+    model: &'a Model,
+    rows: &'a [f64],
+    options: &'a Score,
+}
+
+impl Task for Figures<'_> {
+    type Output = Likelihoods;
+
+    fn run<B>(self, b: &B) -> Result<Likelihoods, Failure>
+    where
+        B: FlowBackend + Allocate + Sync,
+        B::Error: std::fmt::Display,
+    {
+        let options = self.options;
+        let most_products = products(options);
+        let accuracy = if options.exact {
+            Accuracy::Exact { most_products }
+        } else {
+            Accuracy::StandardError {
+                tolerance: tolerance(options),
+                most_products,
+            }
+        };
+        let workers = backend::workers(options.backend, backend::processors());
+        let density = Density::new(b, self.model, workers)?;
+        if options.explain {
+            eprintln!("{}", density.explain(b, accuracy)?);
         }
-    };
-    let density = Density::new(b, model, backend::processors())?;
-    if options.explain {
-        eprintln!("{}", density.explain(b, accuracy)?);
+        density.log_likelihood(b, self.rows, accuracy)
     }
-    density.log_likelihood(b, rows, accuracy)
 }
 
 fn tolerance(options: &Score) -> f64 {

@@ -9,6 +9,8 @@ use detfree::flows::relative::Optimiser;
 use detfree::{Activation, BaseDensity, Side, flows};
 
 use super::residual::Residual;
+use crate::backend::Choice;
+
 use super::values::{activation, duration, lambda, optimiser, positive};
 
 /// Fit a density to the rows of a table and save it.
@@ -112,6 +114,10 @@ pub(crate) struct Fit {
     /// What to compute with.
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+
+    /// Where to compute; cuda needs a build with --features cuda.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) backend: Choice,
 
     /// Threads for large products [default: all processors].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]

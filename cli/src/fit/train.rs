@@ -119,7 +119,7 @@ where
         progress: Progress::new(settings.epochs, options.json),
         checkpoint,
     };
-    let threads = super::threads(options);
+    let threads = super::workers(options);
     let result = match settings.flow {
         FlowSettings::Relative(flow) => {
             let mut trainer = relative(b, &flow, &model, &course, threads, key)?;

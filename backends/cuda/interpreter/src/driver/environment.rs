@@ -1,0 +1,65 @@
+//! What the environment asks for.
+
+use std::env;
+
+use crate::arithmetic::approximate::Approximation;
+use crate::machine::Options;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    /// Leaks end the process: a program that drops the last error of its context cannot hide them.
+    pub(crate) leaks_abort: bool,
+}
+
+/// Reads the variables; a value that is not understood is an error and not a default.
+pub(crate) fn read() -> Result<Settings, String> {
+    let mut options = Options::default();
+    if let Some(bytes) = number("DETFREE_PTX_MEMORY")? {
+        options.memory = bytes;
+    }
+    if let Some(budget) = number("DETFREE_PTX_BUDGET")? {
+        options.budget = budget as u64;
+    }
+    options.approximation = choice(
+        "DETFREE_PTX_APPROX",
+        &[
+            ("exact", Approximation::Exact),
+            ("perturbed", Approximation::Perturbed),
+        ],
+    )?
+    .unwrap_or(Approximation::Exact);
+    let leaks_abort =
+        choice("DETFREE_PTX_LEAKS", &[("report", false), ("abort", true)])?.unwrap_or(false);
+    Ok(Settings {
+        options,
+        leaks_abort,
+    })
+}
+
+fn value(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn number(name: &str) -> Result<Option<usize>, String> {
+    let Some(text) = value(name) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(format!("{name}={text}: expected a whole number")),
+    }
+}
+
+fn choice<T: Copy>(name: &str, table: &[(&str, T)]) -> Result<Option<T>, String> {
+    let Some(text) = value(name) else {
+        return Ok(None);
+    };
+    match table.iter().find(|(word, _)| *word == text) {
+        Some(&(_, choice)) => Ok(Some(choice)),
+        None => {
+            let words: Vec<_> = table.iter().map(|(word, _)| *word).collect();
+            Err(format!("{name}={text}: expected one of {words:?}"))
+        }
+    }
+}
