@@ -1,7 +1,5 @@
 //! `--backend cuda`: on an interpreter of its kernels in the place of a driver, and without a device.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -60,6 +58,7 @@ fn without_a_device_there_is_no_model() {
 }
 
 #[cfg(all(feature = "cuda", target_os = "linux"))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod on_the_interpreter {
     use std::fs;
     use std::os::unix::fs::symlink;
@@ -81,6 +80,7 @@ mod on_the_interpreter {
     fn on(driver: &TempDir, args: &[&str]) -> Command {
         let mut command = command(args);
         command.env("LD_LIBRARY_PATH", driver.path());
+        command.env("DETFREE_PTX_LEAKS", "abort");
         command
     }
 

@@ -53,6 +53,7 @@ fn again_with_interpreter() -> Result<ExitCode, Box<dyn Error>> {
         .args(env::args_os().skip(1))
         .env("LD_LIBRARY_PATH", env::join_paths(paths)?)
         .env(STAND_IN, "1")
+        .env("DETFREE_PTX_LEAKS", "abort")
         .status()?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
