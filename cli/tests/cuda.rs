@@ -17,6 +17,19 @@ fn faithful() -> String {
     data.display().to_string()
 }
 
+/// `fit` on a device, of this table to this model.
+fn fit<'a>(data: &'a str, out: &'a str) -> [&'a str; 7] {
+    [
+        "fit",
+        data,
+        "--dequantize",
+        "--backend",
+        "cuda",
+        "--out",
+        out,
+    ]
+}
+
 fn refused(output: &Output, pieces: &[&str]) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
@@ -35,15 +48,7 @@ fn without_a_device_there_is_no_model() {
     let place = TempDir::new().unwrap();
     let model: PathBuf = place.path().join("m.safetensors");
     let (data, out) = (faithful(), model.display().to_string());
-    let fit = [
-        "fit",
-        &data,
-        "--dequantize",
-        "--backend",
-        "cuda",
-        "--out",
-        &out,
-    ];
+    let fit = fit(&data, &out);
     let expected = match cfg!(feature = "cuda") {
         true => "no CUDA d",
         false => "build with --features cuda",
@@ -106,16 +111,7 @@ mod on_the_interpreter {
             "--model", "residual", "--blocks", "2", "--hidden", "8", "--epochs", "2",
         ];
         for kind in [&relative[..], &residual] {
-            let common = [
-                "fit",
-                &data,
-                "--dequantize",
-                "--backend",
-                "cuda",
-                "--out",
-                &model,
-            ];
-            stdout(&mut on(&driver, &[&common[..], kind].concat()));
+            stdout(&mut on(&driver, &[&fit(&data, &model)[..], kind].concat()));
             let score = ["score", &model, &data];
             let there = stdout(&mut on(
                 &driver,
@@ -149,16 +145,7 @@ mod on_the_interpreter {
         let model = driver.path().join("m.safetensors");
         fs::write(&model, "what was there").unwrap();
         let out = model.display().to_string();
-        let fit = [
-            "fit",
-            &data,
-            "--dequantize",
-            "--backend",
-            "cuda",
-            "--out",
-            &out,
-        ];
-        let output = on(&driver, &fit)
+        let output = on(&driver, &fit(&data, &out))
             .env("DETFREE_PTX_MEMORY", "4200000")
             .output()
             .unwrap();

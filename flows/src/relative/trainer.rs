@@ -10,7 +10,9 @@ use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, Sharde
 use crate::fit::{State, StepReport, Trainer, Validation};
 
 /// Dimensions in which a step is quicker in shards of its rows, a thread's each, than with threads that
-/// share its products, or with one thread: below, a thread is hardly woken up before it is done.
+/// share its products, or with one thread: below, a thread is hardly woken up before it is done. Of batches
+/// of 100 rows on two threads, by 1.3 times at D = 100, and as quick at 64 and 200
+/// (`relative-gradient --dim 100 --shards 2 adam` in `benches/`).
 const SHARDED: RangeInclusive<usize> = 80..=160;
 
 /// A flow with all that training by the relative gradient needs.

@@ -63,7 +63,7 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
     ///
     /// # Errors
     /// The device's.
-    pub fn fit_controls(
+    pub(super) fn fit_controls(
         &mut self,
         b: &B,
         flow: &ResidualFlow<B>,

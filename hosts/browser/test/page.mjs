@@ -229,6 +229,7 @@ test("a lost thread is noticed, and another one takes its place", async () => {
 
 test("light and dark, wide and narrow, for eyes and for readers", async () => {
   for (const [name, options] of [
+    ["light", {}],
     ["dark", { colorScheme: "dark" }],
     ["narrow", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true }],
     ["narrow-dark", { viewport: { width: 320, height: 700 }, colorScheme: "dark" }],
