@@ -66,7 +66,15 @@ fn relative(
         out,
         "layers       {layers} of {dim}×{dim}, {parameters} parameters in {precision}"
     )?;
-    writeln!(out, "activation   {}", flow.activation.name())
+    let name = flow.activation.name();
+    // As `fit --activation` takes it.
+    match flow.activation {
+        Activation::LeakySoftplus { alpha } => writeln!(out, "activation   {name}:{alpha}"),
+        Activation::TanhLinear { alpha, beta } => {
+            writeln!(out, "activation   {name}:{alpha},{beta}")
+        }
+        _ => writeln!(out, "activation   {name}"),
+    }
 }
 
 fn residual(

@@ -174,4 +174,19 @@ fn presets_are_settings_that_options_change() {
     assert_eq!(fit(&folder, &toy)["layers"], 100);
     let fewer = fit(&folder, &[&toy[..], &["--layers", "7"]].concat());
     assert_eq!(fewer["layers"], 7);
+
+    fs::write(folder.path().join("train.idx"), images()).unwrap();
+    let published = [
+        "train.idx",
+        "--preset",
+        "rg-mnist-published",
+        "--validation",
+        "40",
+        "--epochs",
+        "1",
+    ];
+    assert_eq!(fit(&folder, &published)["layers"], 2);
+    let info = stdout(&folder, &["info", "model.safetensors"]);
+    assert!(info.contains("leaky-softplus:0.01"), "{info}");
+    assert!(info.contains("logit        of 0.000001 +"), "{info}");
 }

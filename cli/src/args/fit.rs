@@ -154,21 +154,16 @@ pub(crate) struct Fit {
 impl Fit {
     /// The λ of the logit, where there is one.
     pub(crate) fn logit(&self) -> Option<f64> {
-        let preset = match self.preset {
-            Some(Preset::RgMnist) => Some(1e-6),
-            _ => None,
-        };
-        self.logit.or(preset)
+        let preset = self.preset.filter(|preset| preset.is_of_images());
+        self.logit.or(preset.map(|_| 1e-6))
     }
 
     /// How many rows validate, where that is said.
     pub(crate) fn validation(&self) -> Option<usize> {
-        let preset = match self.preset {
-            // 50,000 of 60,000 then train, as in Papamakarios et al. 2017.
-            Some(Preset::RgMnist) => NonZeroU32::new(10_000),
-            _ => None,
-        };
-        self.validation.or(preset).map(|rows| rows.get() as usize)
+        let preset = self.preset.filter(|preset| preset.is_of_images());
+        // 50,000 of 60,000 then train, as in Papamakarios et al. 2017.
+        let validation = self.validation.map(|rows| rows.get() as usize);
+        validation.or(preset.map(|_| 10_000))
     }
 }
 
@@ -193,6 +188,16 @@ pub(crate) enum Preset {
     RgToy,
     /// 2 layers for MNIST in logit space (DATA and --test are its IDX files).
     RgMnist,
+    /// The same with the settings of the authors' program: steeper activations, batches of 10, and a
+    /// constant learning rate.
+    RgMnistPublished,
+}
+
+impl Preset {
+    /// Whether pixels are preprocessed as in Papamakarios et al. 2017.
+    const fn is_of_images(self) -> bool {
+        matches!(self, Self::RgMnist | Self::RgMnistPublished)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

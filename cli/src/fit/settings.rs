@@ -134,6 +134,13 @@ impl Defaults {
                 epochs: 60,
                 patience: Some(60),
             },
+            Some(Preset::RgMnistPublished) => Self {
+                learning_rate: 1e-4,
+                schedule: Schedule::Constant,
+                batch: 10,
+                epochs: 100,
+                patience: Some(30),
+            },
         }
     }
 
@@ -156,7 +163,12 @@ impl Defaults {
 
 impl RelativeSettings {
     fn new(options: &Fit, dim: usize, rows: usize) -> Result<Self, Failure> {
-        let sigma = Activation::LeakySoftplus { alpha: 0.3 };
+        let sigma = Activation::LeakySoftplus {
+            alpha: match options.preset {
+                Some(Preset::RgMnistPublished) => 0.01,
+                _ => 0.3,
+            },
+        };
         let activation = options.activation.unwrap_or(sigma);
         if !activation.is_bijection() {
             return Err(Failure::Option(format!(
@@ -168,7 +180,7 @@ impl RelativeSettings {
         let layers = match options.preset {
             None => depth(dim, rows),
             Some(Preset::RgToy) => 100,
-            Some(Preset::RgMnist) => 2,
+            Some(Preset::RgMnist | Preset::RgMnistPublished) => 2,
         };
         Ok(Self {
             layers: options.layers.map_or(layers, |l| l as usize),
