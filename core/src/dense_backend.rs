@@ -4,6 +4,32 @@ use core::ops::Range;
 
 use crate::{Activation, Backend, Op, Store};
 
+/// One product of a chain, x ↦ scale ∘ op(W) x, and where it goes.
+///
+/// [`DenseBackend::chain`] takes them in order, each with the `out` of the one before as its x.
+///
+/// ```
+/// use detfree_core::{Backend, DenseBackend, Dense, Link, Op, Shape, reference::Heap};
+/// let matrix = |rows, dim, numbers: &[f64]| Dense::new(Shape::new(rows, dim), numbers.to_vec()).unwrap();
+/// let (w, x, scale) = (matrix(1, 2, &[3.0, 4.0]), matrix(1, 2, &[1.0, 2.0]), matrix(1, 1, &[0.5]));
+/// let (mut wx, mut out) = (matrix(1, 1, &[0.0]), matrix(1, 2, &[0.0; 2]));
+/// let scaled = Link { weight: &w, op: Op::Plain, scale: Some(&scale), out: &mut wx };
+/// let back = Link { weight: &w, op: Op::Transposed, scale: None, out: &mut out };
+/// let Ok(()) = Heap::<f64>::new().chain(0..1, &x, [scaled, back]);
+/// assert_eq!(out.as_slice(), [0.5 * 11.0 * 3.0, 0.5 * 11.0 * 4.0]);
+/// ```
+#[derive(Debug)]
+pub struct Link<'a, X> {
+    /// W
+    pub weight: &'a X,
+    /// Whether the product is with W or Wᵀ.
+    pub op: Op,
+    /// A factor of every element of the product, of its shape; none is a factor of one.
+    pub scale: Option<&'a X>,
+    /// Where the product goes.
+    pub out: &'a mut X,
+}
+
 /// Products with dense weights and the elementwise passes of a multilayer perceptron.
 ///
 /// A weight W is a batch of shape [out, in].
@@ -37,6 +63,43 @@ pub trait DenseBackend: Backend {
     ) -> Result<(), Self::Error> {
         for (x, out) in x.into_iter().zip(out) {
             self.apply(0..self.shape(x).rows, w, op, x, Store::Set, out)?;
+        }
+        Ok(())
+    }
+
+    /// out_r ← scale_r ∘ op(W) x_r for r in `rows`, link after link, the x of a link being the `out` of
+    /// the one before: with the links of a net, the product with its Jacobian or its transpose.
+    ///
+    /// Of the links' `out` only the last one's holds anything specified afterwards; the others are
+    /// scratch. Rows outside `rows` stay as they are in all of them. Without links nothing happens.
+    ///
+    /// As calls of [`Self::apply`] and [`Self::scale_shift`]. A backend overrides it where a product
+    /// can be scaled as it is stored, or where results can stay where they were computed.
+    ///
+    /// # Errors
+    /// The device's.
+    fn chain<'a>(
+        &self,
+        rows: Range<usize>,
+        x: &'a Self::Batch,
+        links: impl IntoIterator<Item = Link<'a, Self::Batch>>,
+    ) -> Result<(), Self::Error>
+    where
+        Self::Batch: 'a,
+    {
+        let mut x = x;
+        for Link {
+            weight,
+            op,
+            scale,
+            out,
+        } in links
+        {
+            self.apply(rows.clone(), weight, op, x, Store::Set, out)?;
+            if let Some(scale) = scale {
+                self.scale_shift(rows.clone(), scale, None, out)?;
+            }
+            x = out;
         }
         Ok(())
     }

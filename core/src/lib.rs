@@ -57,13 +57,14 @@ mod schedule;
 mod series;
 mod terms;
 mod trace;
+pub mod unfused;
 mod workspace;
 
 pub use activation::Activation;
 pub use adam::Adam;
 pub use backend::{Allocate, Backend, Fill, Op, Shape, Store};
 pub use base::BaseDensity;
-pub use dense_backend::DenseBackend;
+pub use dense_backend::{DenseBackend, Link};
 pub use draw::Draw;
 pub use error::Error;
 pub use estimate::{Estimate, Moments};

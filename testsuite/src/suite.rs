@@ -40,6 +40,7 @@ impl std::error::Error for Unavailable {}
 pub struct Fixture<B> {
     name: String,
     backend: Arc<dyn Fn() -> Result<B, Unavailable> + Send + Sync>,
+    slow: bool,
 }
 
 impl<B> Fixture<B> {
@@ -51,7 +52,15 @@ impl<B> Fixture<B> {
         Self {
             name: name.into(),
             backend: Arc::new(backend),
+            slow: false,
         }
+    }
+
+    /// The same for a backend that takes minutes for what others do in a second, as an interpreter of
+    /// a device's code does: its checks run [in brief](Check::in_brief).
+    #[must_use]
+    pub fn slow(self) -> Self {
+        Self { slow: true, ..self }
     }
 }
 
@@ -138,6 +147,11 @@ impl Suite {
 
     fn checks<B: 'static>(mut self, fixture: &Fixture<B>, checks: Vec<Check<B>>) -> Self {
         for check in checks {
+            let check = if fixture.slow {
+                check.in_brief()
+            } else {
+                check
+            };
             let backend = Arc::clone(&fixture.backend);
             let trial = move || match backend() {
                 Ok(b) => check

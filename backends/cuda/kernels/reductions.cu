@@ -42,11 +42,14 @@ KERNEL(WARP * STACKED, sum_rows)
     }
 }
 
-// out = [base +] a (part 0 + part 1 + ...), the second half of a sum in several parts.
-KERNEL(PASS, fold)(u64 count, u32 parts, real a, const real* part, const real* base, real* out) {
+// out = [base +] a (part 0 + part 1 + ...), the second half of a sum in several parts; then times
+// scale where it is not null.
+KERNEL(PASS, fold)
+(u64 count, u32 parts, real a, const real* part, const real* base, const real* scale, real* out) {
     each(count, [&](u64 i) {
         real sum = part[i];
         for (u32 p = 1; p < parts; p++) sum += part[p * count + i];
-        out[i] = base ? base[i] + a * sum : a * sum;
+        real value = base ? base[i] + a * sum : a * sum;
+        out[i] = scale ? value * scale[i] : value;
     });
 }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 use std::sync::PoisonError;
 
-use detfree_core::{Activation, Backend, DenseBackend, Op, Scalar, Shape, Store};
+use detfree_core::{Activation, Backend, DenseBackend, Link, Op, Scalar, Shape, Store};
 
 use crate::launch::{self, Argument, Grid};
 use crate::passes::{fit, word};
@@ -41,6 +41,18 @@ impl<T: DeviceScalar> DenseBackend for Cuda<T> {
             out.row(rows.start, &self.stream),
         ];
         self.multiply(&product, T::one(), addresses, onto(store))
+    }
+
+    fn chain<'a>(
+        &self,
+        rows: Range<usize>,
+        x: &'a DeviceBatch<T>,
+        links: impl IntoIterator<Item = Link<'a, DeviceBatch<T>>>,
+    ) -> Result<(), CudaError>
+    where
+        DeviceBatch<T>: 'a,
+    {
+        self.run_chain(&rows, x, links)
     }
 
     fn outer(

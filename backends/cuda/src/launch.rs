@@ -23,7 +23,7 @@ use crate::product::Call;
 use crate::signature::Parameter;
 
 /// The most parameters of a kernel.
-const MOST: usize = 16;
+pub(crate) const MOST: usize = 18;
 
 /// A kernel, and what it takes.
 #[derive(Debug)]

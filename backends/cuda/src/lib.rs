@@ -39,6 +39,7 @@
 //! ```
 
 mod backend;
+mod chain;
 mod dense_backend;
 mod device;
 mod error;

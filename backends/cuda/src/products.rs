@@ -13,8 +13,8 @@ use crate::{Cuda, CudaError};
 /// Threads of a block that computes a tile.
 pub(crate) const TILE_THREADS: u32 = 256;
 
-/// No address: no base to add to.
-const NONE: u64 = 0;
+/// No address: no base to add to, no scale.
+pub(crate) const NONE: u64 = 0;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,20 @@ impl<T: DeviceScalar> Cuda<T> {
         &self,
         product: &Product,
         a: T,
+        addresses: [u64; 3],
+        onto: Onto,
+    ) -> Result<(), CudaError> {
+        self.multiply_scaled(product, a, addresses, onto, NONE)
+    }
+
+    /// The same times what is at the address `scale`, element by element; [`NONE`] is no factor.
+    pub(crate) fn multiply_scaled(
+        &self,
+        product: &Product,
+        a: T,
         [left, right, out]: [u64; 3],
         onto: Onto,
+        scale: u64,
     ) -> Result<(), CudaError> {
         let Product { m, n, k, layouts } = *product;
         if m == 0 || n == 0 {
@@ -52,7 +64,11 @@ impl<T: DeviceScalar> Cuda<T> {
             let blas = blas.lock().unwrap_or_else(PoisonError::into_inner);
             let bound = self.stream.context().bind_to_thread();
             bound.map_err(|status| CudaError::of(status, "multiplying matrices"))?;
-            return launch::multiply(&blas, &call, a, beta, [right, left, out]);
+            launch::multiply(&blas, &call, a, beta, [right, left, out])?;
+            return match scale {
+                NONE => Ok(()),
+                scale => self.scale(m * n, scale, out),
+            };
         }
 
         let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,9 +84,9 @@ impl<T: DeviceScalar> Cuda<T> {
         let [right_outer, right_depth] = steps(layouts[1], n);
         let parts_only = cut.parts > 1;
         let parts = launch::address(&scratch, &self.stream);
-        let (factor, base_now, out_now) = match parts_only {
-            true => (T::one(), NONE, parts),
-            false => (a, base, out),
+        let (factor, base_now, scale_now, out_now) = match parts_only {
+            true => (T::one(), NONE, NONE, parts),
+            false => (a, base, scale, out),
         };
         let arguments = [
             word(m),
@@ -85,6 +101,7 @@ impl<T: DeviceScalar> Cuda<T> {
             right_outer,
             right_depth,
             Argument::Long(base_now),
+            Argument::Long(scale_now),
             Argument::Long(out_now),
         ];
         let kernel = match cut.large {
@@ -93,29 +110,23 @@ impl<T: DeviceScalar> Cuda<T> {
         };
         launch::launch(&self.stream, kernel, tile_grid(&cut)?, &[&arguments, &[]])?;
         if parts_only {
-            self.fold(m * n, cut.parts, a, parts, base, out)?;
+            self.fold(m * n, cut.parts, a, [parts, base, scale, out])?;
         }
         Ok(())
     }
 
-    /// out ← [base +] a Σ of parts of `count` numbers each.
-    fn fold(
-        &self,
-        count: usize,
-        parts: usize,
-        a: T,
-        from: u64,
-        base: u64,
-        out: u64,
-    ) -> Result<(), CudaError> {
-        let rest = [
-            word(parts),
-            a.argument(),
-            Argument::Long(from),
-            Argument::Long(base),
-            Argument::Long(out),
-        ];
+    /// out ← [base +] a Σ of parts of `count` numbers each, [times scale]. The addresses are those of
+    /// the parts, base, scale and out.
+    fn fold(&self, count: usize, parts: usize, a: T, addresses: [u64; 4]) -> Result<(), CudaError> {
+        let [from, base, scale, out] = addresses.map(Argument::Long);
+        let rest = [word(parts), a.argument(), from, base, scale, out];
         self.pass(&self.kernels.fold, count, rest)
+    }
+
+    /// out ← scale ∘ out, of `count` numbers.
+    fn scale(&self, count: usize, scale: u64, out: u64) -> Result<(), CudaError> {
+        let rest = [scale, NONE, out].map(Argument::Long);
+        self.pass(&self.kernels.scale_shift, count, rest)
     }
 
     /// out ← [out +] a Σ of `rows` rows of `dim` numbers at `x`.
@@ -159,7 +170,7 @@ impl<T: DeviceScalar> Cuda<T> {
             &[&arguments, &[]],
         )?;
         if parts > 1 {
-            self.fold(dim, parts, a, partial, base, out)?;
+            self.fold(dim, parts, a, [partial, base, NONE, out])?;
         }
         Ok(())
     }

@@ -7,37 +7,25 @@ use std::process::ExitCode;
 
 use detfree_cuda::{Cuda, DeviceScalar, Products};
 use detfree_testsuite::{Fixture, Suite, Unavailable};
-use libtest_mimic::{Arguments, Completion, Trial};
-
-/// Twenty runs of 2,000 guarded steps: half a million launches a precision, which a GPU does in
-/// seconds. `training::guarded_steps` has the same kernels in a few steps.
-const LONG: &str = "relative::tracking";
-
 fn main() -> ExitCode {
     common::with_driver(|| {
-        let suite = Suite::new()
-            .flow(Fixture::new("cuda-f32", common::own::<f32>))
-            .flow(Fixture::new("cuda-f64", common::own::<f64>));
-        let trials = if common::device_required() {
-            suite
+        let single = Fixture::new("cuda-f32", common::own::<f32>);
+        let double = Fixture::new("cuda-f64", common::own::<f64>);
+        if common::device_required() {
+            Suite::new()
+                .flow(single)
+                .flow(double)
                 .flow(Fixture::new("cuda-f32-cublas", cublas::<f32>))
                 .flow(Fixture::new("cuda-f64-cublas", cublas::<f64>))
-                .into_trials()
+                .run()
         } else {
             let reason = "cuBLAS needs a GPU; what it is asked for has unit tests";
-            let trials = suite.ignored("cuda-cublas", reason).into_trials();
-            trials.into_iter().map(unless_long).collect()
-        };
-        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-    })
-}
-
-fn unless_long(trial: Trial) -> Trial {
-    if !trial.name().ends_with(LONG) {
-        return trial;
-    }
-    Trial::ignorable_test(trial.name().to_owned(), || {
-        Ok(Completion::ignored_with("too long for the interpreter"))
+            Suite::new()
+                .flow(single.slow())
+                .flow(double.slow())
+                .ignored("cuda-cublas", reason)
+                .run()
+        }
     })
 }
 

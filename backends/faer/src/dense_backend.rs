@@ -22,7 +22,9 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         out: &mut Dense<Vec<T>>,
     ) -> Result<(), Infallible> {
         let dim = w.shape().dim;
-        let tiny = [w.shape().rows, x.shape().dim, out.shape().dim] == [dim; 3]
+        // One by one: an array is compared as a whole, and has to be written before.
+        let square = w.shape().rows == dim && x.shape().dim == dim && out.shape().dim == dim;
+        let tiny = square
             && tiny::apply(
                 self.arch,
                 dim,

@@ -3,12 +3,14 @@
 use core::convert::Infallible;
 
 use detfree_core::reference::Heap;
-use detfree_core::{Activation, Adam, BaseDensity, Dense, FlowBackend, Scalar, Shape};
+use detfree_core::{
+    Activation, Adam, Affine, BaseDensity, Dense, FlowBackend, Scalar, Shape, unfused,
+};
 use faer::traits::ComplexField;
 
-use crate::rows::{block_length, span};
+use crate::rows::span;
 use crate::slices::{SLOW, Slices};
-use crate::{Faer, loops, relative_adam};
+use crate::{Faer, layer, loops, relative_adam};
 
 impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
     fn bijection(
@@ -21,37 +23,60 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
         score: &mut Dense<Vec<T>>,
         log: Option<&mut Dense<Vec<f64>>>,
     ) -> Result<(), Infallible> {
-        let (arch, bias) = (self.arch, span(bias, 0..1));
-        let slices = Slices {
-            dim: bias.len(),
-            cost: SLOW,
-            read: [],
-            write: [y, z, d1, score].map(Dense::as_mut_slice),
-            results: log.map_or(&mut [], Dense::as_mut_slice),
-            pass: move |[]: [&[T]; 0], [y, z, d1, score]: [&mut [T]; 4], logs: &mut [f64]| {
-                let length = block_length(bias.len());
-                let outputs = z
-                    .chunks_mut(length)
-                    .zip(d1.chunks_mut(length))
-                    .zip(score.chunks_mut(length));
-                let blocks = y.chunks_mut(length).zip(outputs);
-                let mut logs = logs.chunks_mut(length / bias.len().max(1));
-                arch.dispatch(
-                    #[inline(always)]
-                    move || {
-                        for (y, ((z, d1), score)) in blocks {
-                            loops::add_to_rows(bias, y);
-                            activation.scores(y, z, d1, score);
-                            if let Some(logs) = logs.next() {
-                                Activation::add_log_slopes(d1, logs);
-                            }
-                        }
-                    },
-                );
-            },
-        };
-        self.threads.run(slices);
+        let bias = span(bias, 0..1);
+        let enter = move |[]: [&[T]; 0], y: &mut [T]| loops::add_to_rows(bias, y);
+        let write = [y, z, d1, score];
+        layer::activate(self, activation, bias.len(), [], write, log, enter);
         Ok(())
+    }
+
+    fn forward_layer(
+        &self,
+        activation: Activation,
+        layer: &Affine<Dense<Vec<T>>>,
+        x: &Dense<Vec<T>>,
+        y: &mut Dense<Vec<T>>,
+        z: &mut Dense<Vec<T>>,
+        d1: &mut Dense<Vec<T>>,
+        score: &mut Dense<Vec<T>>,
+        mut log: Option<&mut Dense<Vec<f64>>>,
+    ) -> Result<(), Infallible> {
+        let write = [&mut *y, &mut *z, &mut *d1, &mut *score];
+        let sums = log.as_deref_mut();
+        if layer::forward(self, activation, layer, x, write, sums) {
+            return Ok(());
+        }
+        unfused::forward_layer(self, activation, layer, x, y, z, d1, score, log)
+    }
+
+    fn backward_layer(
+        &self,
+        layer: &Affine<Dense<Vec<T>>>,
+        delta: &Dense<Vec<T>>,
+        y: &Dense<Vec<T>>,
+        d1: &Dense<Vec<T>>,
+        score: &Dense<Vec<T>>,
+        below: &mut Dense<Vec<T>>,
+        gram: &mut Dense<Vec<T>>,
+        bias: &mut Dense<Vec<T>>,
+    ) -> Result<(), Infallible> {
+        let read = [delta, y, d1, score];
+        if layer::backward(self.arch, layer, read, below, gram, bias) {
+            return Ok(());
+        }
+        unfused::backward_layer(self, layer, delta, y, d1, score, below, gram, bias)
+    }
+
+    fn weight_direction(
+        &self,
+        gram: &Dense<Vec<T>>,
+        weight: &Dense<Vec<T>>,
+        out: &mut Dense<Vec<T>>,
+    ) -> Result<(), Infallible> {
+        if layer::direction(gram, weight, out) {
+            return Ok(());
+        }
+        unfused::weight_direction(self, gram, weight, out)
     }
 
     fn inverse_bijection(

@@ -24,6 +24,7 @@ mod dense_backend;
 mod factorise;
 mod flow_backend;
 mod host;
+mod layer;
 mod loops;
 mod product;
 mod relative_adam;

@@ -33,36 +33,49 @@ pub(crate) fn apply<T: Scalar>(
 
 fn apply_to<T: Scalar, const D: usize>(
     arch: Arch,
-    (weight, op): (&[T], Op),
+    (w, op): (&[T], Op),
     x: &[T],
     store: Store,
     out: &mut [T],
 ) {
-    let mut w = [[T::zero(); D]; D];
-    for (i, row) in weight.as_chunks::<D>().0.iter().enumerate().take(D) {
-        for (j, &x) in row.iter().enumerate() {
-            match op {
-                Op::Plain => w[i][j] = x,
-                Op::Transposed => w[j][i] = x,
-            }
-        }
-    }
+    let w = matrix::<T, D>(w, op);
     let pairs = iter::zip(x.as_chunks::<D>().0, out.as_chunks_mut::<D>().0);
-    let add_product = move |mut y: [T; D], x: &[T; D]| {
-        for (y, w) in y.iter_mut().zip(&w) {
-            for (&w, &x) in w.iter().zip(x) {
-                *y += w * x;
-            }
-        }
-        y
-    };
     arch.dispatch(
         #[inline(always)]
         move || match store {
-            Store::Set => pairs.for_each(|(x, out)| *out = add_product([T::zero(); D], x)),
-            Store::Add => pairs.for_each(|(x, out)| *out = add_product(*out, x)),
+            Store::Set => pairs.for_each(|(x, out)| *out = add_product([T::zero(); D], &w, x)),
+            Store::Add => pairs.for_each(|(x, out)| *out = add_product(*out, &w, x)),
         },
     );
+}
+
+/// op(W)
+pub(crate) fn matrix<T: Scalar, const D: usize>(w: &[T], op: Op) -> [[T; D]; D] {
+    let mut matrix = [[T::zero(); D]; D];
+    for (i, row) in w.as_chunks::<D>().0.iter().enumerate().take(D) {
+        for (j, &x) in row.iter().enumerate() {
+            match op {
+                Op::Plain => matrix[i][j] = x,
+                Op::Transposed => matrix[j][i] = x,
+            }
+        }
+    }
+    matrix
+}
+
+/// y + W x
+#[inline(always)]
+pub(crate) fn add_product<T: Scalar, const D: usize>(
+    mut y: [T; D],
+    w: &[[T; D]; D],
+    x: &[T; D],
+) -> [T; D] {
+    for (y, w) in y.iter_mut().zip(w) {
+        for (&w, &x) in w.iter().zip(x) {
+            *y += w * x;
+        }
+    }
+    y
 }
 
 /// `G ← [G +] a Σ_r s_r v_rᵀ` for a G of these dimensions; `false` where that is too large.
@@ -108,16 +121,22 @@ fn sum<T: Scalar, const D: usize>(arch: Arch, a: T, [s, v]: [&[T]; 2], store: St
         },
     );
     for (g, lanes) in g.iter_mut().zip(sums.as_flattened_mut()) {
-        let mut lanes = &mut lanes[..];
-        while lanes.len() > LANES / 8 {
-            let (low, high) = lanes.split_at_mut(lanes.len() / 2);
-            loops::add(high, low);
-            lanes = low;
-        }
-        let sum = a * lanes.iter().fold(T::zero(), |sum, &lane| sum + lane);
+        let sum = a * total(lanes);
         match store {
             Store::Set => *g = sum,
             Store::Add => *g += sum,
         }
     }
+}
+
+/// Σ lanes, which it destroys, by halves.
+#[inline(always)]
+pub(crate) fn total<T: Scalar, const N: usize>(lanes: &mut [T; N]) -> T {
+    let mut rest = &mut lanes[..];
+    while rest.len() > 1 {
+        let (low, high) = rest.split_at_mut(rest.len() / 2);
+        loops::add(high, low);
+        rest = low;
+    }
+    rest.iter().fold(T::zero(), |sum, &lane| sum + lane)
 }

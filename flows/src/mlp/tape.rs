@@ -1,10 +1,12 @@
 //! A net linearised at a batch.
 
 use alloc::vec::Vec;
+use core::iter;
 use core::ops::Range;
 
 use detfree_core::{
-    Allocate, Backend, BilinearGradient, DenseBackend, Error, Op, Operator, Shape, Store,
+    Affine, Allocate, Backend, BilinearGradient, DenseBackend, Error, Link, Op, Operator, Shape,
+    Store,
 };
 
 use super::{Mlp, MlpGradient};
@@ -131,7 +133,7 @@ impl<B: DenseBackend> Operator<B> for MlpOperator<'_, B> {
         b.shape(&self.tape.input)
     }
 
-    /// out = W_L D_{L−1} … D₁ W₁ v; leaves the tangents on the tape.
+    /// out = W_L D_{L−1} … D₁ W₁ v
     fn jvp(
         &mut self,
         b: &B,
@@ -139,13 +141,9 @@ impl<B: DenseBackend> Operator<B> for MlpOperator<'_, B> {
         v: &B::Batch,
         out: &mut B::Batch,
     ) -> Result<(), B::Error> {
-        self.push(b, rows.clone(), v)?;
-        match (self.tape.hidden.last(), self.net.layers.last()) {
-            (Some(top), Some(last)) => {
-                b.apply(rows, &last.weight, Op::Plain, &top.pushed, Store::Set, out)
-            }
-            _ => Ok(()),
-        }
+        let layers = self.net.layers.iter();
+        let hidden = self.tape.hidden.iter_mut();
+        b.chain(rows, v, links(Op::Plain, layers, hidden, out))
     }
 
     /// out = W₁ᵀ D₁ … D_{L−1} W_Lᵀ w
@@ -156,26 +154,27 @@ impl<B: DenseBackend> Operator<B> for MlpOperator<'_, B> {
         w: &B::Batch,
         out: &mut B::Batch,
     ) -> Result<(), B::Error> {
-        let mut layers = self.net.layers.iter().rev();
-        let mut from = w;
-        for (hidden, layer) in self.tape.hidden.iter_mut().rev().zip(&mut layers) {
-            let pulled = &mut hidden.scratch;
-            b.apply(
-                rows.clone(),
-                &layer.weight,
-                Op::Transposed,
-                from,
-                Store::Set,
-                pulled,
-            )?;
-            b.scale_shift(rows.clone(), &hidden.d1, None, pulled)?;
-            from = pulled;
-        }
-        match layers.next() {
-            Some(first) => b.apply(rows, &first.weight, Op::Transposed, from, Store::Set, out),
-            None => Ok(()),
-        }
+        let layers = self.net.layers.iter().rev();
+        let hidden = self.tape.hidden.iter_mut().rev();
+        b.chain(rows, w, links(Op::Transposed, layers, hidden, out))
     }
+}
+
+/// The products with `layers`, each but the last behind a hidden layer's slopes and into its scratch.
+fn links<'a, B: Backend + 'a>(
+    op: Op,
+    layers: impl Iterator<Item = &'a Affine<B::Batch>>,
+    hidden: impl Iterator<Item = &'a mut Hidden<B>>,
+    out: &'a mut B::Batch,
+) -> impl Iterator<Item = Link<'a, B::Batch>> {
+    let inner = hidden.map(|hidden| (Some(&hidden.d1), &mut hidden.scratch));
+    let ends = inner.chain(iter::once((None, out)));
+    layers.zip(ends).map(move |(layer, (scale, out))| Link {
+        weight: &layer.weight,
+        op,
+        scale,
+        out,
+    })
 }
 
 impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {

@@ -12,8 +12,7 @@ mod trainer;
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Activation, Affine, Allocate, Backend, BaseDensity, Error, FlowBackend, Key, Op, Scalar, Shape,
-    Store,
+    Activation, Affine, Allocate, Backend, BaseDensity, Error, FlowBackend, Key, Scalar, Shape,
 };
 
 pub use crate::fit::{Drift, StepReport};
@@ -198,15 +197,4 @@ impl<B: Backend> RelativeFlow<B> {
             self.activation
         }
     }
-}
-
-/// out ← [out +] op(W) x for all rows.
-fn apply_all<B: FlowBackend>(
-    b: &B,
-    w: &B::Batch,
-    op: Op,
-    x: &B::Batch,
-    out: &mut B::Batch,
-) -> Result<(), B::Error> {
-    b.apply(0..b.shape(x).rows, w, op, x, Store::Set, out)
 }

@@ -4,8 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Adam, Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, RelativeGradient,
-    Shape, Side, Store,
+    Adam, Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, Shape, Side, Store,
 };
 
 use super::tracking::Tracking;
@@ -267,7 +266,9 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
             tape.forward_to_base(b, flow, rows, &mut self.log)?;
             for (l, (layer, direction)) in flow.layers.iter().zip(directions).enumerate().rev() {
                 tape.backward(b, flow, l, self.side, &mut self.tangent)?;
-                self.tangent.direction(b, layer, direction)?;
+                let Affine { weight, bias } = direction;
+                self.tangent.weight_direction(b, &layer.weight, weight)?;
+                b.copy(self.tangent.bias_direction(), bias)?;
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Affine, Allocate, Backend, DenseRelative, Error, FlowBackend, RelativeGradient, Shape, Side,
+    Affine, Allocate, Backend, DenseRelative, Error, FlowBackend, Scalar, Shape, Side,
 };
 
 use super::{FlowTape, RelativeFlow};
@@ -15,16 +15,21 @@ pub struct ShardedGradient<B: Backend> {
     shape: Shape,
     side: Side,
     shards: Vec<Shard<B>>,
+    /// Σ over the shards of what each has in `numbers`, times its share of the rows.
+    sum: Vec<B::Scalar>,
+    directions: Vec<Affine<B::Batch>>,
 }
 
+/// Apart from its neighbours: a line of the cache that two threads write to would go back and forth.
+#[repr(align(128))]
 struct Shard<B: Backend> {
     rows: usize,
     tape: FlowTape<B>,
     tangent: DenseRelative<B>,
-    /// Of this shard's mean, times its share of the rows.
-    directions: Vec<Affine<B::Batch>>,
-    /// The share, for every row of a weight and for the one of a bias.
-    share: Affine<B::Rows>,
+    /// ΔW of the layer at hand.
+    direction: B::Batch,
+    /// (ΔW_l, Δb_l) of this shard's mean, layer after layer: in one piece, as another thread reads them.
+    numbers: Vec<B::Scalar>,
     log: Vec<f64>,
     outcome: Result<(), Error<B::Error>>,
 }
@@ -44,37 +49,32 @@ impl<B: FlowBackend + Allocate> ShardedGradient<B> {
     ) -> Result<Self, Error<B::Error>> {
         let Shape { rows: all, dim } = shape;
         let count = count.clamp(1, all.max(1));
+        let zeros = || alloc::vec![B::Scalar::default(); flow.depth() * dim * (dim + 1)];
         let shard = |number| -> Result<_, Error<B::Error>> {
             let rows = all * (number + 1) / count - all * number / count;
-            let mut directions = Vec::new();
-            for _ in 0..flow.depth() {
-                directions.push(Affine {
-                    weight: b.batch(Shape::new(dim, dim))?,
-                    bias: b.batch(Shape::new(1, dim))?,
-                });
-            }
-            let share = |of: usize| -> Result<B::Rows, B::Error> {
-                let mut share = b.rows(of)?;
-                b.fill_rows(rows as f64 / all as f64, &mut share)?;
-                Ok(share)
-            };
             Ok(Shard {
                 rows,
                 tape: FlowTape::new(b, flow, Shape::new(rows, dim))?,
                 tangent: DenseRelative::allocate(b, rows, dim)?,
-                directions,
-                share: Affine {
-                    weight: share(dim)?,
-                    bias: share(1)?,
-                },
+                direction: b.batch(Shape::new(dim, dim))?,
+                numbers: zeros(),
                 log: alloc::vec![0.0; rows],
                 outcome: Ok(()),
             })
         };
+        let mut directions = Vec::new();
+        for _ in 0..flow.depth() {
+            directions.push(Affine {
+                weight: b.batch(Shape::new(dim, dim))?,
+                bias: b.batch(Shape::new(1, dim))?,
+            });
+        }
         Ok(Self {
             shape,
             side,
             shards: (0..count).map(shard).collect::<Result<_, _>>()?,
+            sum: zeros(),
+            directions,
         })
     }
 }
@@ -96,6 +96,8 @@ impl<B: FlowBackend + Allocate + Sync> ShardedGradient<B> {
             shape,
             side,
             ref mut shards,
+            ref mut sum,
+            ref mut directions,
         } = *self;
         if rows.len() != shape.rows * shape.dim {
             return Err(Error::Shape {
@@ -118,20 +120,22 @@ impl<B: FlowBackend + Allocate + Sync> ShardedGradient<B> {
             Ok(())
         })?;
         drop(parts);
-        let mut sum = 0.0;
-        for shard in shards.iter_mut() {
+        let mut log = 0.0;
+        sum.fill(B::Scalar::default());
+        for shard in shards {
             core::mem::replace(&mut shard.outcome, Ok(()))?;
-            sum += shard.log.iter().sum::<f64>();
-        }
-        if let [first, others @ ..] = shards.as_mut_slice() {
-            for other in others {
-                for (sum, part) in first.directions.iter_mut().zip(&other.directions) {
-                    b.axpy(0..shape.dim, 1.0, &part.weight, &mut sum.weight)?;
-                    b.axpy(0..1, 1.0, &part.bias, &mut sum.bias)?;
-                }
+            log += shard.log.iter().sum::<f64>();
+            let share: B::Scalar = Scalar::from_f64(shard.rows as f64 / shape.rows as f64);
+            for (sum, &x) in sum.iter_mut().zip(&shard.numbers) {
+                *sum += share * x;
             }
         }
-        Ok(sum / shape.rows as f64)
+        for (out, sum) in directions.iter_mut().zip(layers(sum, shape.dim)) {
+            let (weight, bias) = sum.split_at(shape.dim * shape.dim);
+            b.upload(weight, &mut out.weight)?;
+            b.upload(bias, &mut out.bias)?;
+        }
+        Ok(log / shape.rows as f64)
     }
 }
 
@@ -139,7 +143,7 @@ impl<B: Backend> ShardedGradient<B> {
     /// (ΔW_l, Δb_l) of every layer, from the first, as they were computed last.
     #[must_use]
     pub fn directions(&self) -> &[Affine<B::Batch>] {
-        self.shards.first().map_or(&[], |shard| &shard.directions)
+        &self.directions
     }
 }
 
@@ -152,13 +156,21 @@ impl<B: FlowBackend + Allocate> Shard<B> {
         side: Side,
     ) -> Result<(), Error<B::Error>> {
         self.tape.forward_to_base(b, flow, rows, &mut self.log)?;
-        let layers = flow.layers.iter().zip(&mut self.directions).enumerate();
-        for (l, (layer, direction)) in layers.rev() {
+        let dim = b.shape(&self.direction).dim;
+        let out = layers(&mut self.numbers, dim);
+        for (l, (layer, out)) in flow.layers.iter().zip(out).enumerate().rev() {
             self.tape.backward(b, flow, l, side, &mut self.tangent)?;
-            self.tangent.direction(b, layer, direction)?;
-            b.scale_rows(&self.share.weight, &mut direction.weight)?;
-            b.scale_rows(&self.share.bias, &mut direction.bias)?;
+            let (weight, bias) = out.split_at_mut(dim * dim);
+            let direction = &mut self.direction;
+            self.tangent.weight_direction(b, &layer.weight, direction)?;
+            b.download(direction, weight)?;
+            b.download(self.tangent.bias_direction(), bias)?;
         }
         Ok(())
     }
+}
+
+/// The numbers of every layer.
+fn layers<T>(numbers: &mut [T], dim: usize) -> core::slice::ChunksExactMut<'_, T> {
+    numbers.chunks_exact_mut((dim * (dim + 1)).max(1))
 }

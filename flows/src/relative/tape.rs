@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Allocate, Backend, DenseRelative, Error, FlowBackend, Op, RelativeGradient, Shape, Side,
+    Allocate, Backend, DenseRelative, Error, FlowBackend, RelativeGradient, Shape, Side,
 };
 
-use super::{RelativeFlow, apply_all};
+use super::RelativeFlow;
 
 /// What a layer keeps of the forward pass, each [rows, dim].
 #[derive(Debug)]
@@ -107,10 +107,10 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
         b.fill_rows(0.0, &mut self.log)?;
         let mut z = &self.input;
         for (l, (layer, tape)) in flow.layers.iter().zip(&mut self.layers).enumerate() {
-            apply_all(b, &layer.weight, Op::Plain, z, &mut tape.y)?;
-            b.bijection(
+            b.forward_layer(
                 flow.activation_behind(l),
-                &layer.bias,
+                layer,
+                z,
                 &mut tape.y,
                 &mut tape.z,
                 &mut tape.d1,
@@ -157,9 +157,8 @@ impl<B: FlowBackend> FlowTape<B> {
         let Some(below) = below else {
             return tangent.linearise(b, side, layer, &self.delta, anchor);
         };
-        let out = &mut self.delta_below;
-        tangent.linearise_and_propagate(b, side, layer, &self.delta, anchor, out)?;
-        b.scale_shift(0..b.shape(out).rows, &below.d1, Some(&below.score), out)?;
+        let (slopes, out) = ([&below.d1, &below.score], &mut self.delta_below);
+        tangent.linearise_and_propagate(b, side, layer, &self.delta, anchor, slopes, out)?;
         core::mem::swap(&mut self.delta, &mut self.delta_below);
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use detfree_core::{
-    Activation, Adam, Allocate, Backend, BaseDensity, DenseBackend, Fill, FlowBackend, Key, Op,
-    Scalar, Shape, Store,
+    Activation, Adam, Affine, Allocate, Backend, BaseDensity, DenseBackend, Fill, FlowBackend, Key,
+    Link, Op, Scalar, Shape, Store,
 };
 
 use crate::{Failure, Outcome};
@@ -160,6 +160,21 @@ pub(crate) fn products<B: DenseBackend + Allocate>(b: &B) -> Outcome {
             ("apply, transposed", |b, rows, x, y, out| {
                 b.apply(rows, x, Op::Transposed, y, Store::Add, out)
             }),
+            ("chain", |b, rows, x, y, out| {
+                let between = &mut another(b, y)?;
+                let link = |op, scale, out| Link {
+                    weight: x,
+                    op,
+                    scale,
+                    out,
+                };
+                let [first, last] = [Op::Plain, Op::Transposed];
+                b.chain(
+                    rows,
+                    y,
+                    [link(first, Some(y), between), link(last, None, out)],
+                )
+            }),
             ("outer", |b, rows, x, y, out| {
                 b.outer(rows, 1.0, x, y, Store::Set, out)
             }),
@@ -216,6 +231,26 @@ pub(crate) fn flow_passes<B: FlowBackend + Allocate>(b: &B) -> Outcome {
                 let (mut z, mut d1, mut log) = (another(b, x)?, another(b, y)?, b.rows(3)?);
                 let y = &mut another(b, y)?;
                 b.bijection(ACTIVATION, x, y, &mut z, &mut d1, out, Some(&mut log))
+            }),
+            ("forward_layer", |b, _, x, y, out| {
+                let layer = Affine {
+                    weight: another(b, x)?,
+                    bias: another(b, y)?,
+                };
+                let (z, d1, log) = (&mut another(b, x)?, &mut another(b, y)?, &mut b.rows(3)?);
+                let at = &mut another(b, out)?;
+                b.forward_layer(ACTIVATION, &layer, y, at, z, d1, out, Some(log))
+            }),
+            ("backward_layer", |b, _, x, y, out| {
+                let layer = Affine {
+                    weight: another(b, x)?,
+                    bias: another(b, y)?,
+                };
+                let (gram, bias) = (&mut another(b, x)?, &mut another(b, y)?);
+                b.backward_layer(&layer, x, y, x, y, out, gram, bias)
+            }),
+            ("weight_direction", |b, _, x, y, out| {
+                b.weight_direction(x, y, out)
             }),
             ("inverse_bijection", |b, _, x, _, out| {
                 b.inverse_bijection(ACTIVATION, x, out)

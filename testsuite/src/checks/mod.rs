@@ -1,9 +1,11 @@
 //! The registry: every check by its name, for backends that offer as much as it needs.
 
+mod chain;
 mod contracts;
 mod factorisations;
 mod fills;
 mod flow;
+mod layers;
 mod matrix;
 mod nets;
 mod primitives;
@@ -33,6 +35,7 @@ use crate::Outcome;
 pub struct Check<B> {
     name: &'static str,
     run: fn(&B) -> Outcome,
+    brief: fn(&B) -> Outcome,
 }
 
 impl<B> Check<B> {
@@ -40,6 +43,16 @@ impl<B> Check<B> {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The same in a fifth of the steps, to a bound that is smaller with them, where there are
+    /// thousands of steps: for a backend that is too slow for all of them.
+    #[must_use]
+    pub const fn in_brief(self) -> Self {
+        Self {
+            run: self.brief,
+            ..self
+        }
     }
 
     /// Checks this backend.
@@ -65,14 +78,17 @@ impl<B> fmt::Debug for Check<B> {
     }
 }
 
-/// `"module::check"` and the check of that name.
+/// `"module::check"` and the check of that name; after a slash, where there is one, the same in brief.
 macro_rules! named {
-    ($($module:ident :: $check:ident),+ $(,)?) => {
+    ($($module:ident :: $check:ident $(/ $brief:ident)?),+ $(,)?) => {
         vec![$(Check {
             name: concat!(stringify!($module), "::", stringify!($check)),
             run: $module::$check::<B>,
+            brief: named!(@last $module::$check::<B> $(, $module::$brief::<B>)?),
         }),+]
     };
+    (@last $check:expr) => { $check };
+    (@last $check:expr, $brief:expr) => { $brief };
 }
 
 /// The checks of every backend.
@@ -115,6 +131,7 @@ pub fn dense_checks<B: DenseBackend + Allocate + Sync>() -> Vec<Check<B>> {
         products::scale_shift,
         products::add_bias,
         products::transpose,
+        chain::of_products,
         factorisations::log_abs_det,
         factorisations::solve,
         factorisations::singular_is_refused,
@@ -128,7 +145,7 @@ pub fn dense_checks<B: DenseBackend + Allocate + Sync>() -> Vec<Check<B>> {
         series::certified_samples,
         relative::direction,
         relative::guard_on_an_even_number_of_crossings,
-        relative::tracking,
+        relative::tracking / tracking_in_brief,
         nets::products,
         nets::log_det_and_gradient,
         nets::exact_first_trace,
@@ -144,6 +161,9 @@ pub fn flow_checks<B: FlowBackend + Allocate + Sync>() -> Vec<Check<B>> {
         flow::base_density,
         flow::adam,
         flow::relative_adam,
+        layers::forward,
+        layers::backward,
+        layers::direction,
         contracts::flow_passes,
         training::steps,
         training::guarded_steps,

@@ -95,8 +95,16 @@ pub(crate) fn guard_on_an_even_number_of_crossings<B: DenseBackend + Allocate>(b
 }
 
 pub(crate) fn tracking<B: DenseBackend + Allocate>(b: &B) -> Outcome {
+    follows(b, 2_000)
+}
+
+pub(crate) fn tracking_in_brief<B: DenseBackend + Allocate>(b: &B) -> Outcome {
+    follows(b, 400)
+}
+
+fn follows<B: DenseBackend + Allocate>(b: &B, steps: u32) -> Outcome {
     for side in SIDES {
-        relative_tracking(b, side, |rows, dim| {
+        relative_tracking(b, side, steps, |rows, dim| {
             Ok(DenseRelative::allocate(b, rows, dim)?)
         })?;
     }

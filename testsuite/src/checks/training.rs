@@ -11,16 +11,15 @@ use crate::failure::{Computed, ensure, near};
 use crate::layer::random_layer;
 use crate::{Outcome, Plain};
 
-const DIM: usize = 5;
 const DEPTH: usize = 3;
-/// Fewer and more rows than dimensions.
-const ROWS: [usize; 2] = [3, 8];
+/// Fewer and more rows than dimensions, and a narrow flow, whose layers a backend may fuse.
+const SHAPES: [Shape; 3] = [Shape::new(3, 5), Shape::new(8, 5), Shape::new(19, 2)];
 const SIDES: [Side; 2] = [Side::Plain, Side::Transposed];
 
-fn flow<B: FlowBackend + Allocate>(b: &B) -> Computed<B, RelativeFlow<B>> {
+fn flow<B: FlowBackend + Allocate>(b: &B, dim: usize) -> Computed<B, RelativeFlow<B>> {
     let layers: Vec<Affine<Vec<f64>>> = (0..DEPTH as u64)
         .map(|l| {
-            let Affine { weight, bias } = random_layer::<B::Scalar>(Key::new(1).fold_in(l), DIM);
+            let Affine { weight, bias } = random_layer::<B::Scalar>(Key::new(1).fold_in(l), dim);
             Affine {
                 weight: weight.as_slice().to_vec(),
                 bias: bias.as_slice().to_vec(),
@@ -30,17 +29,17 @@ fn flow<B: FlowBackend + Allocate>(b: &B) -> Computed<B, RelativeFlow<B>> {
     let activation = Activation::LeakySoftplus { alpha: 0.3 };
     let base = BaseDensity::HyperbolicSecant;
     Ok(RelativeFlow::from_layers(
-        b, DIM, &layers, activation, base,
+        b, dim, &layers, activation, base,
     )?)
 }
 
 fn state<B: FlowBackend + Allocate>(
     b: &B,
     flow: &RelativeFlow<B>,
-    rows: usize,
+    shape: Shape,
     (optimiser, side): (Optimiser, Side),
 ) -> Computed<B, OptimiserState<B>> {
-    OptimiserState::new(b, flow, Shape::new(rows, DIM), optimiser, side)
+    OptimiserState::new(b, flow, shape, optimiser, side)
 }
 
 /// What a few steps see, do and leave.
@@ -65,7 +64,8 @@ impl Trained {
 
 fn log_det(layers: &[Affine<Vec<f64>>]) -> f64 {
     let weight = |layer: &Affine<Vec<f64>>| {
-        Plain::new(DIM, DIM, |i, j| layer.weight[i * DIM + j])
+        let dim = layer.bias.len();
+        Plain::new(dim, dim, |i, j| layer.weight[i * dim + j])
             .invert()
             .1
     };
@@ -75,13 +75,14 @@ fn log_det(layers: &[Affine<Vec<f64>>]) -> f64 {
 /// One step a rate, each on a batch of its own.
 fn train<B: FlowBackend + Allocate>(
     b: &B,
-    rows: usize,
+    shape: Shape,
     how: (Optimiser, Side),
     rates: &[f64],
 ) -> Computed<B, Trained> {
-    let mut flow = flow(b)?;
-    let mut state = state(b, &flow, rows, how)?;
-    let mut tape = FlowTape::new(b, &flow, Shape::new(rows, DIM))?;
+    let Shape { rows, dim } = shape;
+    let mut flow = flow(b, dim)?;
+    let mut state = state(b, &flow, shape, how)?;
+    let mut tape = FlowTape::new(b, &flow, shape)?;
     let before = log_det(&flow.to_layers(b)?);
     let mut trained = Trained {
         log_densities: Vec::new(),
@@ -91,7 +92,7 @@ fn train<B: FlowBackend + Allocate>(
         shrinks: 0,
     };
     for (step, &rate) in rates.iter().enumerate() {
-        let batch = Plain::normal(Key::new(2).fold_in(step as u64), rows, DIM);
+        let batch = Plain::normal(Key::new(2).fold_in(step as u64), rows, dim);
         let batch: Vec<_> = batch
             .as_slice()
             .iter()
@@ -116,13 +117,13 @@ fn tolerance<T: Scalar>() -> f64 {
 
 fn against_reference<B: FlowBackend + Allocate>(
     b: &B,
-    rows: usize,
+    shape: Shape,
     how: (Optimiser, Side),
     rates: &[f64],
 ) -> Result<Trained, crate::Failure> {
-    let got = train(b, rows, how, rates)?;
-    let want = train(&Heap::<B::Scalar>::new(), rows, how, rates)?;
-    let case = format!("log densities, weights and biases of {how:?} on {rows} rows");
+    let got = train(b, shape, how, rates)?;
+    let want = train(&Heap::<B::Scalar>::new(), shape, how, rates)?;
+    let case = format!("log densities, weights and biases of {how:?} on {shape:?}");
     near(
         case,
         &got.numbers(),
@@ -131,7 +132,7 @@ fn against_reference<B: FlowBackend + Allocate>(
     )?;
     ensure(got.shrinks == want.shrinks, || {
         format!(
-            "{how:?} on {rows} rows halves {} steps, not {}",
+            "{how:?} on {shape:?} halves {} steps, not {}",
             got.shrinks, want.shrinks
         )
     })?;
@@ -139,10 +140,10 @@ fn against_reference<B: FlowBackend + Allocate>(
 }
 
 pub(crate) fn steps<B: FlowBackend + Allocate>(b: &B) -> Outcome {
-    for rows in ROWS {
+    for shape in SHAPES {
         for side in SIDES {
             for optimiser in [Optimiser::Adam, Optimiser::Momentum { decay: 0.9 }] {
-                against_reference(b, rows, (optimiser, side), &[0.01; 5])?;
+                against_reference(b, shape, (optimiser, side), &[0.01; 5])?;
             }
         }
     }
@@ -151,14 +152,14 @@ pub(crate) fn steps<B: FlowBackend + Allocate>(b: &B) -> Outcome {
 
 /// The first step is too long for some layer, and must be halved.
 pub(crate) fn guarded_steps<B: FlowBackend + Allocate>(b: &B) -> Outcome {
-    for rows in ROWS {
+    for shape in SHAPES {
         for side in SIDES {
             let rates = [2.0, 0.05, 0.05, 0.05, 0.05];
-            let trained = against_reference(b, rows, (Optimiser::Sgd, side), &rates)?;
+            let trained = against_reference(b, shape, (Optimiser::Sgd, side), &rates)?;
             ensure(trained.shrinks > 0, || {
-                format!("no step of {rows} rows is halved")
+                format!("no step of {shape:?} is halved")
             })?;
-            let case = format!("the change of Σ log|det W|, {side:?}, {rows} rows");
+            let case = format!("the change of Σ log|det W|, {side:?}, {shape:?}");
             let reported: Vec<f64> = trained.reported.into_iter().collect();
             near(case, &reported, &[trained.exact], tolerance::<B::Scalar>())?;
         }
@@ -168,8 +169,11 @@ pub(crate) fn guarded_steps<B: FlowBackend + Allocate>(b: &B) -> Outcome {
 
 /// The same bits three times over.
 pub(crate) fn run_to_run<B: FlowBackend + Allocate>(b: &B) -> Outcome {
-    for optimiser in [Optimiser::Adam, Optimiser::Sgd] {
-        let run = || train(b, ROWS[1], (optimiser, Side::Plain), &[0.01; 5]);
+    for (optimiser, shape) in [Optimiser::Adam, Optimiser::Sgd]
+        .into_iter()
+        .flat_map(|optimiser| SHAPES.map(|shape| (optimiser, shape)))
+    {
+        let run = || train(b, shape, (optimiser, Side::Plain), &[0.01; 5]);
         let first = run()?.numbers();
         for _ in 0..2 {
             near("a repetition", &run()?.numbers(), &first, 0.0)?;

@@ -140,7 +140,7 @@ impl RelativeGradient<Host> for FirstRows {
 fn tracking_of_more_rows_than_dimensions() {
     for side in [Side::Plain, Side::Transposed] {
         let mut shapes = Vec::new();
-        let outcome = relative_tracking(&Host::new(), side, |rows, dim| {
+        let outcome = relative_tracking(&Host::new(), side, 400, |rows, dim| {
             shapes.push((rows, dim));
             FirstRows::new(rows, dim)
         });

@@ -7,6 +7,7 @@
 mod common;
 mod errors;
 mod factors;
+mod launches;
 mod passes;
 mod sizes;
 mod steady;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
                 sizes::products::<f32>,
                 sizes::products::<f64>,
             ),
+            both("sizes::chain", sizes::chain::<f32>, sizes::chain::<f64>),
             both(
                 "sizes::sums_of_rows",
                 sizes::sums_of_rows::<f32>,
@@ -87,6 +89,12 @@ fn main() -> ExitCode {
                 errors::operands::<f64>,
             ),
             vec![
+                Trial::ignorable_test("launches::of_a_term_f32", || {
+                    Ok(launches::of_a_term::<f32>())
+                }),
+                Trial::ignorable_test("launches::of_a_term_f64", || {
+                    Ok(launches::of_a_term::<f64>())
+                }),
                 Trial::ignorable_test("errors::no_driver", || Ok(errors::no_driver())),
                 Trial::test("errors::no_such_device", || {
                     errors::no_such_device();

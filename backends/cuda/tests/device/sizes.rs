@@ -5,8 +5,10 @@
 //! add up to √K times one of them: K ε, four times that for the unlucky element of thousands.
 
 use detfree_core::reference::Heap;
-use detfree_core::{Adam, Allocate, Fill, FlowBackend, Op, Shape, Store};
-use detfree_cuda::DeviceScalar;
+use detfree_core::{
+    Adam, Allocate, Backend, DenseBackend, Fill, FlowBackend, Link, Op, Shape, Store,
+};
+use detfree_cuda::{Cuda, DeviceBatch, DeviceScalar};
 
 use crate::{common, dirty, near, normals, read, same_bits};
 
@@ -82,6 +84,80 @@ fn products_of<B: FlowBackend + Allocate>(b: &B, [rows, outputs, inputs]: [usize
     b.outer(0..0, 0.3, &y, &x, Store::Set, &mut g).unwrap();
     list.push(("outer of no rows, set", 0, read(b, &g)));
     list
+}
+
+/// (rows, numbers of x and of every link's result): blocks of rows that are not full; links for one
+/// kernel and others; sums in parts; large tiles.
+const CHAINS: [(usize, &[usize]); 6] = [
+    (1, &[1, 1]),
+    (17, &[1, 1, 1, 3]),
+    (17, &[5, 128, 31, 2, 3, 128, 70]),
+    (9, &[100, 129, 128, 127, 130]),
+    (5, &[3, 1111, 3]),
+    (800, &[7, 520, 3]),
+];
+
+/// The bits of products and scales of their own; of infinities too, which zeros that fill a vector up
+/// must not turn into NaN.
+pub(crate) fn chain<T: DeviceScalar>() {
+    let b = common::own::<T>().unwrap();
+    let huge = if size_of::<T>() == 4 { 3e38 } else { 1.5e308 };
+    for (rows, dims) in CHAINS {
+        for (transposed, size) in [(0, 1.0), (!0, 1.0), (0b1010, huge)] {
+            let x = normals(&b, Shape::new(rows, dims[0]), 1, size);
+            let got = chained(&b, &x, dims, transposed, true);
+            let want = chained(&b, &x, dims, transposed, false);
+            let case = format!("chain of {rows} × {dims:?}, transposed {transposed:b}");
+            same_bits(&case, &got, &want);
+        }
+    }
+}
+
+/// The results of a chain, or of its products one by one. The third link has no scale.
+fn chained<T: DeviceScalar>(
+    b: &Cuda<T>,
+    x: &DeviceBatch<T>,
+    dims: &[usize],
+    transposed: u32,
+    at_once: bool,
+) -> Vec<f64> {
+    let rows = b.shape(x).rows;
+    let range = rows / 3..rows;
+    let mut operands: Vec<_> = dims
+        .windows(2)
+        .zip(2..)
+        .map(|(dims, seed)| {
+            let (op, shape) = match transposed >> (seed - 2) & 1 {
+                0 => (Op::Plain, Shape::new(dims[1], dims[0])),
+                _ => (Op::Transposed, Shape::new(dims[0], dims[1])),
+            };
+            let weight = normals(b, shape, seed, 1.0 / (dims[0] as f64).sqrt());
+            let shape = Shape::new(rows, dims[1]);
+            let scale = (seed != 4).then(|| normals(b, shape, seed + 10, 1.0));
+            (weight, op, scale, dirty(b, shape))
+        })
+        .collect();
+    let links = operands.iter_mut().map(|(weight, op, scale, out)| Link {
+        weight,
+        op: *op,
+        scale: scale.as_ref(),
+        out,
+    });
+    if at_once {
+        b.chain(range, x, links).unwrap();
+    } else {
+        let mut x = x;
+        for link in links {
+            let (rows, out) = (range.clone(), link.out);
+            b.apply(rows, link.weight, link.op, x, Store::Set, out)
+                .unwrap();
+            if let Some(scale) = link.scale {
+                b.scale_shift(range.clone(), scale, None, out).unwrap();
+            }
+            x = out;
+        }
+    }
+    operands.last().map(|(.., out)| read(b, out)).unwrap()
 }
 
 pub(crate) fn sums_of_rows<T: DeviceScalar>() {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use allocation_counter::measure;
 use detfree_core::{Activation, Adam, Allocate, BaseDensity, DenseBackend, FlowBackend};
-use detfree_core::{Backend, Fill, Key, Op, Shape, Store};
+use detfree_core::{Backend, Fill, Key, Link, Op, Shape, Store};
 use detfree_cuda::{CudaError, DeviceScalar};
 
 use crate::common;
@@ -39,6 +39,8 @@ fn of_a_step<T: DeviceScalar>() {
     let [mut bias, mut sum, mut scratch] =
         [dim, dim, 1].map(|n| b.batch(Shape::new(1, n)).unwrap());
     let mut log = b.rows(rows).unwrap();
+    let tall = b.batch(Shape::new(600, dim)).unwrap();
+    let mut large = b.batch(Shape::new(2, 600)).unwrap();
     let mut host = vec![0.0; rows];
     let mut step = || -> Result<(), CudaError> {
         let (key, first_row, scale) = (Key::new(1), 0, 0.1);
@@ -56,6 +58,25 @@ fn of_a_step<T: DeviceScalar>() {
         for op in [Op::Plain, Op::Transposed] {
             b.apply(0..rows, &w, op, &x, Store::Set, &mut y)?;
         }
+        let scaled = Link {
+            weight: &w,
+            op: Op::Plain,
+            scale: Some(&x),
+            out: &mut y,
+        };
+        b.chain(0..rows, &x, [scaled])?;
+        // Products in tiles, one of them with a sum in parts.
+        let [wide, back] = [
+            (Op::Plain, None, &mut large),
+            (Op::Transposed, Some(&x), &mut z),
+        ]
+        .map(|(op, scale, out)| Link {
+            weight: &tall,
+            op,
+            scale,
+            out,
+        });
+        b.chain(0..2, &x, [wide, back])?;
         let sums = Some(&mut log);
         b.bijection(activation, &bias, &mut y, &mut z, &mut d1, &mut score, sums)?;
         b.bias_activate(activation, &bias, &mut y, &mut z, &mut d1, &mut score)?;

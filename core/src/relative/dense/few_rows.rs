@@ -4,6 +4,7 @@ use super::{DenseRelative, Step};
 use crate::{Affine, DenseBackend, Error, Fill, Op, Shape, Side, Store};
 
 impl<B: DenseBackend> DenseRelative<B> {
+    /// With below_r ← Wᵀδ_r, where it is asked for and the side is plain.
     pub(super) fn linearise_few(
         &mut self,
         b: &B,
@@ -35,9 +36,6 @@ impl<B: DenseBackend> DenseRelative<B> {
                 let (u, image) = (&mut self.u, &mut self.image);
                 b.apply(all.clone(), weight, Op::Transposed, delta, set, u)?;
                 b.apply(all.clone(), weight, Op::Plain, u, set, image)?;
-                if let Some(below) = below {
-                    b.copy(u, below)?;
-                }
                 Store::Set
             }
         };

@@ -1,6 +1,7 @@
 //! R > D: T − I = U Vᵀ/R itself, a matrix no larger than the weight, and K of size D.
 
 use super::{DenseRelative, Step};
+use crate::unfused::relative_sums;
 use crate::{Affine, DenseBackend, Error, Op, Side, Store};
 
 impl<B: DenseBackend> DenseRelative<B> {
@@ -10,29 +11,18 @@ impl<B: DenseBackend> DenseRelative<B> {
         layer: &Affine<B::Batch>,
         delta: &B::Batch,
         anchor: &B::Batch,
-        below: Option<&mut B::Batch>,
     ) -> Result<(), B::Error> {
         let rows = self.shape(b).rows;
-        let Affine { weight, bias } = layer;
+        let weight = &layer.weight;
         let (all, set, mean) = (0..rows, Store::Set, 1.0 / rows as f64);
         match self.side {
             Side::Plain => {
-                if let Some(below) = below {
-                    b.apply(all.clone(), weight, Op::Transposed, delta, set, below)?;
-                }
-                b.outer(all.clone(), mean, delta, anchor, set, &mut self.gram)?;
-                // Δb = b + t + (T − I) b
-                b.copy(bias, &mut self.bias)?;
-                b.sum_rows(all, mean, delta, Store::Add, &mut self.bias)?;
-                let out = &mut self.bias;
-                b.apply(0..1, &self.gram, Op::Plain, bias, Store::Add, out)
+                let (gram, bias) = (&mut self.gram, &mut self.bias);
+                relative_sums(b, layer, delta, anchor, gram, bias)
             }
             Side::Transposed => {
                 let u = &mut self.u;
                 b.apply(all.clone(), weight, Op::Transposed, delta, set, u)?;
-                if let Some(below) = below {
-                    b.copy(u, below)?;
-                }
                 b.outer(all.clone(), mean, u, anchor, set, &mut self.gram)?;
                 // Δb = W Wᵀ t
                 b.sum_rows(all, mean, u, set, &mut self.mean)?;

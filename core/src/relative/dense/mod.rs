@@ -6,7 +6,7 @@ mod many_rows;
 use super::step::Step;
 use super::{Affine, RelativeGradient, Side};
 use crate::error::{check_rows, check_shape};
-use crate::{Allocate, Backend, DenseBackend, Error, Fill, Shape};
+use crate::{Allocate, Backend, DenseBackend, Error, Fill, FlowBackend, Shape};
 
 /// The relative gradient of a dense D×D layer over batches of R rows.
 ///
@@ -139,53 +139,10 @@ impl<B: DenseBackend> DenseRelative<B> {
         )
     }
 
-    /// As [`RelativeGradient::linearise`], and below_r ← Wᵀ δ_r, which back-propagation takes to the
-    /// layer before.
-    ///
-    /// # Errors
-    /// As [`RelativeGradient::linearise`].
-    pub fn linearise_and_propagate(
-        &mut self,
-        b: &B,
-        side: Side,
-        layer: &Affine<B::Batch>,
-        delta: &B::Batch,
-        anchor: &B::Batch,
-        below: &mut B::Batch,
-    ) -> Result<(), Error<B::Error>> {
-        check_shape("the propagated delta", self.shape(b), b.shape(below))?;
-        self.linearise_with(b, side, layer, delta, anchor, Some(below))
-    }
-
     /// (left, right) with ΔW = W + (1/R) Σ_r left_r right_rᵀ; `None` of more rows than dimensions,
     /// where [`RelativeGradient::direction`] costs less than such a sum.
     pub fn weight_factors(&self, b: &B) -> Option<(&B::Batch, &B::Batch)> {
         (!self.many_rows(b)).then(|| self.side.factors(&self.u, &self.v, &self.image))
-    }
-
-    /// out ← ΔW, for the weight as it was linearised.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where an operand does not fit, or the device's.
-    pub fn weight_direction(
-        &self,
-        b: &B,
-        weight: &B::Batch,
-        out: &mut B::Batch,
-    ) -> Result<(), Error<B::Error>> {
-        let dim = self.shape(b).dim;
-        for batch in [weight, &*out] {
-            check_shape("the weight", Shape::new(dim, dim), b.shape(batch))?;
-        }
-        if self.many_rows(b) {
-            Self::correction(b, self.side, &self.gram, weight, out)?;
-            b.axpy(0..dim, 1.0, weight, out)?;
-        } else {
-            let rows = self.shape(b).rows;
-            let (left, right) = self.side.factors(&self.u, &self.v, &self.image);
-            b.outer_onto(0..rows, 1.0 / rows as f64, left, right, weight, out)?;
-        }
-        Ok(())
     }
 
     /// Δb
@@ -210,26 +167,28 @@ impl<B: DenseBackend> DenseRelative<B> {
         check_shape("the bias", Shape::new(1, dim), b.shape(&layer.bias))
     }
 
-    fn linearise_with(
-        &mut self,
+    /// out ← ΔW, without a fused pass.
+    fn combine(&self, b: &B, weight: &B::Batch, out: &mut B::Batch) -> Result<(), B::Error> {
+        let Shape { rows, dim } = self.shape(b);
+        if self.many_rows(b) {
+            Self::correction(b, self.side, &self.gram, weight, out)?;
+            return b.axpy(0..dim, 1.0, weight, out);
+        }
+        let (left, right) = self.side.factors(&self.u, &self.v, &self.image);
+        b.outer_onto(0..rows, 1.0 / rows as f64, left, right, weight, out)
+    }
+
+    fn check_operands(
+        &self,
         b: &B,
-        side: Side,
         layer: &Affine<B::Batch>,
         delta: &B::Batch,
         anchor: &B::Batch,
-        below: Option<&mut B::Batch>,
     ) -> Result<(), Error<B::Error>> {
         let shape = self.shape(b);
         self.check(b, layer)?;
         check_shape("delta", shape, b.shape(delta))?;
-        check_shape("the anchor", shape, b.shape(anchor))?;
-        self.side = side;
-        if self.many_rows(b) {
-            self.linearise_many(b, layer, delta, anchor, below)?;
-        } else {
-            self.linearise_few(b, layer, delta, anchor, below)?;
-        }
-        Ok(())
+        check_shape("the anchor", shape, b.shape(anchor))
     }
 
     /// k ← s K = s I + a VᵀU of few rows, s I + μ U Vᵀ/R of many.
@@ -249,6 +208,71 @@ impl<B: DenseBackend> DenseRelative<B> {
     }
 }
 
+impl<B: FlowBackend> DenseRelative<B> {
+    /// As [`RelativeGradient::linearise`], and below_r = d1_r ∘ Wᵀδ_r + score_r: the δ of the layer before,
+    /// whose σ' and score d1 and `score` are (Gresele et al. 2020, eq. 19).
+    ///
+    /// # Errors
+    /// As [`RelativeGradient::linearise`].
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "two layers, and what passes between them"
+    )]
+    pub fn linearise_and_propagate(
+        &mut self,
+        b: &B,
+        side: Side,
+        layer: &Affine<B::Batch>,
+        delta: &B::Batch,
+        anchor: &B::Batch,
+        [d1, score]: [&B::Batch; 2],
+        below: &mut B::Batch,
+    ) -> Result<(), Error<B::Error>> {
+        let shape = self.shape(b);
+        check_shape("the slopes below", shape, b.shape(d1))?;
+        check_shape("the scores below", shape, b.shape(score))?;
+        check_shape("the propagated delta", shape, b.shape(below))?;
+        self.check_operands(b, layer, delta, anchor)?;
+        self.side = side;
+        match side {
+            Side::Plain if self.many_rows(b) => {
+                let (gram, bias) = (&mut self.gram, &mut self.bias);
+                b.backward_layer(layer, delta, anchor, d1, score, below, gram, bias)?;
+                return Ok(());
+            }
+            Side::Plain => self.linearise_few(b, layer, delta, anchor, Some(below))?,
+            Side::Transposed => {
+                self.linearise(b, side, layer, delta, anchor)?;
+                b.copy(&self.u, below)?;
+            }
+        }
+        b.scale_shift(0..shape.rows, d1, Some(score), below)?;
+        Ok(())
+    }
+
+    /// out ← ΔW, for the weight as it was linearised.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where an operand does not fit, or the device's.
+    pub fn weight_direction(
+        &self,
+        b: &B,
+        weight: &B::Batch,
+        out: &mut B::Batch,
+    ) -> Result<(), Error<B::Error>> {
+        let dim = self.shape(b).dim;
+        for batch in [weight, &*out] {
+            check_shape("the weight", Shape::new(dim, dim), b.shape(batch))?;
+        }
+        if self.side == Side::Plain && self.many_rows(b) {
+            b.weight_direction(&self.gram, weight, out)?;
+        } else {
+            self.combine(b, weight, out)?;
+        }
+        Ok(())
+    }
+}
+
 impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
     fn linearise(
         &mut self,
@@ -258,7 +282,14 @@ impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
         delta: &B::Batch,
         anchor: &B::Batch,
     ) -> Result<(), Error<B::Error>> {
-        self.linearise_with(b, side, layer, delta, anchor, None)
+        self.check_operands(b, layer, delta, anchor)?;
+        self.side = side;
+        if self.many_rows(b) {
+            self.linearise_many(b, layer, delta, anchor)?;
+        } else {
+            self.linearise_few(b, layer, delta, anchor, None)?;
+        }
+        Ok(())
     }
 
     fn direction(
@@ -269,7 +300,7 @@ impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
     ) -> Result<(), Error<B::Error>> {
         self.check(b, layer)?;
         self.check(b, out)?;
-        self.weight_direction(b, &layer.weight, &mut out.weight)?;
+        self.combine(b, &layer.weight, &mut out.weight)?;
         b.copy(&self.bias, &mut out.bias)?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use detfree_core::{Activation, Backend, DenseBackend, Op, Store};
+use detfree_core::{Activation, Backend, DenseBackend, Link, Op, Store};
 
 use super::Mutation::*;
 use super::{Batch, Done, Wrong, index, without_bias};
@@ -49,6 +49,45 @@ impl DenseBackend for Wrong {
         };
         for (x, out) in x.into_iter().zip(out) {
             self.apply(0..x.shape().rows, w, op, x, Store::Set, out)?;
+        }
+        Ok(())
+    }
+
+    fn chain<'a>(
+        &self,
+        rows: Range<usize>,
+        x: &'a Batch,
+        links: impl IntoIterator<Item = Link<'a, Batch>>,
+    ) -> Done {
+        let rows = self.widened(ChainOverAllRows, rows, x);
+        let mut x = x;
+        for link in links {
+            let Link {
+                weight,
+                op,
+                scale,
+                out,
+            } = link;
+            let op = if self.is(ChainIgnoresOp) && weight.shape().rows == weight.shape().dim {
+                Op::Plain
+            } else {
+                op
+            };
+            self.apply(rows.clone(), weight, op, x, Store::Set, out)?;
+            match scale {
+                Some(_) if self.is(ChainWithoutScales) => {}
+                // As a kernel does whose scales start with the batch, and not with the range.
+                Some(scale) if self.is(ChainScalesByTheFirstRows) => {
+                    for (first, r) in rows.clone().enumerate() {
+                        for (out, scale) in out.row_mut(r).iter_mut().zip(scale.row(first)) {
+                            *out *= scale;
+                        }
+                    }
+                }
+                Some(scale) => self.scale_shift(rows.clone(), scale, Option::None, out)?,
+                _ => {}
+            }
+            x = out;
         }
         Ok(())
     }

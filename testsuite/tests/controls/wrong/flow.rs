@@ -1,7 +1,7 @@
 //! The passes of flows, each in its wrong ways.
 
 use detfree_core::{
-    Activation, Adam, Backend, BaseDensity, DenseBackend, Fill, FlowBackend, Store,
+    Activation, Adam, Affine, Backend, BaseDensity, DenseBackend, Fill, FlowBackend, Store, unfused,
 };
 
 use super::Mutation::*;
@@ -35,6 +35,53 @@ impl FlowBackend for Wrong {
             for (score, d1) in score.as_mut_slice().iter_mut().zip(d1.as_slice()) {
                 *score *= d1;
             }
+        }
+        Ok(())
+    }
+
+    fn forward_layer(
+        &self,
+        activation: Activation,
+        layer: &Affine<Batch>,
+        x: &Batch,
+        y: &mut Batch,
+        z: &mut Batch,
+        d1: &mut Batch,
+        score: &mut Batch,
+        log: Option<&mut Batch>,
+    ) -> Done {
+        let mut layer = layer.clone();
+        if self.is(ForwardLayerWithoutBias) {
+            layer.bias = without_bias(&layer.bias);
+        }
+        unfused::forward_layer(self, activation, &layer, x, y, z, d1, score, log)
+    }
+
+    fn backward_layer(
+        &self,
+        layer: &Affine<Batch>,
+        delta: &Batch,
+        y: &Batch,
+        d1: &Batch,
+        score: &Batch,
+        below: &mut Batch,
+        gram: &mut Batch,
+        bias: &mut Batch,
+    ) -> Done {
+        unfused::backward_layer(self, layer, delta, y, d1, score, below, gram, bias)?;
+        if self.is(BackwardLayerWithoutTheLastRow) {
+            let rows = 0..delta.shape().rows - 1;
+            let mean = 1.0 / delta.shape().rows as f64;
+            self.right.outer(rows, mean, delta, y, Store::Set, gram)?;
+        }
+        Ok(())
+    }
+
+    fn weight_direction(&self, gram: &Batch, weight: &Batch, out: &mut Batch) -> Done {
+        unfused::weight_direction(self, gram, weight, out)?;
+        if self.is(WeightDirectionWithoutTheWeight) {
+            let rows = 0..weight.shape().rows;
+            self.right.axpy(rows, -1.0, weight, out)?;
         }
         Ok(())
     }

@@ -10,6 +10,8 @@ pub(crate) struct Settings {
     pub(crate) options: Options,
     /// Leaks end the process: a program that drops the last error of its context cannot hide them.
     pub(crate) leaks_abort: bool,
+    /// Every launch is a line on stderr.
+    pub(crate) launches_printed: bool,
 }
 
 /// Reads the variables; a value that is not understood is an error and not a default.
@@ -31,9 +33,15 @@ pub(crate) fn read() -> Result<Settings, String> {
     .unwrap_or(Approximation::Exact);
     let leaks_abort =
         choice("DETFREE_PTX_LEAKS", &[("report", false), ("abort", true)])?.unwrap_or(false);
+    let launches_printed = choice(
+        "DETFREE_PTX_LAUNCHES",
+        &[("silent", false), ("print", true)],
+    )?
+    .unwrap_or(false);
     Ok(Settings {
         options,
         leaks_abort,
+        launches_printed,
     })
 }
 

@@ -278,6 +278,9 @@ impl Driver {
         geometry: Geometry,
         arguments: &[&[u8]],
     ) -> Result<(), Failure> {
+        if self.settings()?.launches_printed {
+            eprintln!("launch {}", function.name());
+        }
         let context = self.context(current)?;
         match context.machine.launch(function, geometry, arguments) {
             Ok(()) => Ok(()),
