@@ -185,18 +185,21 @@ pub(crate) enum Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Preset {
     /// 100 layers for two-dimensional toys.
-    RgToy,
+    #[value(name = "rg-toy")]
+    Toy,
     /// 2 layers for MNIST in logit space (DATA and --test are its IDX files).
-    RgMnist,
+    #[value(name = "rg-mnist")]
+    Mnist,
     /// The same with the settings of the authors' program: steeper activations, batches of 10, and a
     /// constant learning rate.
-    RgMnistPublished,
+    #[value(name = "rg-mnist-published")]
+    MnistPublished,
 }
 
 impl Preset {
     /// Whether pixels are preprocessed as in Papamakarios et al. 2017.
     const fn is_of_images(self) -> bool {
-        matches!(self, Self::RgMnist | Self::RgMnistPublished)
+        matches!(self, Self::Mnist | Self::MnistPublished)
     }
 }
 

@@ -120,21 +120,21 @@ impl Defaults {
                 epochs: EPOCHS,
                 patience: None,
             },
-            Some(Preset::RgToy) => Self {
+            Some(Preset::Toy) => Self {
                 learning_rate: 1e-2,
                 schedule: Schedule::Cosine,
                 batch: 100,
                 epochs: 400,
                 patience: Some(400),
             },
-            Some(Preset::RgMnist) => Self {
+            Some(Preset::Mnist) => Self {
                 learning_rate: 3e-4,
                 schedule: Schedule::Cosine,
                 batch: 100,
                 epochs: 60,
                 patience: Some(60),
             },
-            Some(Preset::RgMnistPublished) => Self {
+            Some(Preset::MnistPublished) => Self {
                 learning_rate: 1e-4,
                 schedule: Schedule::Constant,
                 batch: 10,
@@ -165,7 +165,7 @@ impl RelativeSettings {
     fn new(options: &Fit, dim: usize, rows: usize) -> Result<Self, Failure> {
         let sigma = Activation::LeakySoftplus {
             alpha: match options.preset {
-                Some(Preset::RgMnistPublished) => 0.01,
+                Some(Preset::MnistPublished) => 0.01,
                 _ => 0.3,
             },
         };
@@ -179,8 +179,8 @@ impl RelativeSettings {
         }
         let layers = match options.preset {
             None => depth(dim, rows),
-            Some(Preset::RgToy) => 100,
-            Some(Preset::RgMnist | Preset::RgMnistPublished) => 2,
+            Some(Preset::Toy) => 100,
+            Some(Preset::Mnist | Preset::MnistPublished) => 2,
         };
         Ok(Self {
             layers: options.layers.map_or(layers, |l| l as usize),
