@@ -32,6 +32,9 @@ const LARGEST_SHARDED: usize = 256;
 /// Seconds of a trial.
 const TRIAL: f64 = 0.05;
 
+/// Trials of each way.
+const TURNS: usize = 4;
+
 type Batch = Dense<Vec<f32>>;
 
 /// Times pieces of training a relative-gradient flow.
@@ -232,9 +235,13 @@ impl Size {
         }
         let mut trials = Vec::new();
         for shards in [1, threads] {
-            let mut work = prepare(shards)?;
-            self.time(TRIAL, work.as_mut())?;
-            trials.push((self.time(TRIAL, work.as_mut())?.ms, work));
+            trials.push((f64::INFINITY, prepare(shards)?));
+        }
+        // In turns, and by the shortest times: other programs disturb these least.
+        for _ in 0..TURNS {
+            for (best, work) in &mut trials {
+                *best = best.min(self.time(TRIAL, work.as_mut())?.low_ms);
+            }
         }
         trials.sort_by(|(x, _), (y, _)| y.total_cmp(x));
         let (_, work) = trials.pop().ok_or("no trial")?;
