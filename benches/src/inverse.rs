@@ -1,7 +1,7 @@
 //! faer's explicit inverse, on one thread like the backend's factorisations.
 
+use detfree::Error;
 use detfree::faer::Faer;
-use detfree::{Dense, Error};
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::lu::partial_pivoting::{factor, inverse};
 use faer::perm::PermRef;
@@ -37,8 +37,8 @@ impl InverseTransposed<Faer<f32>> for ByInverse {
     fn of(
         &mut self,
         _: &Faer<f32>,
-        weight: &Dense<Vec<f32>>,
-        out: &mut Dense<Vec<f32>>,
+        weight: &detfree::faer::Batch<f32>,
+        out: &mut detfree::faer::Batch<f32>,
     ) -> Result<(), Error<core::convert::Infallible>> {
         self.factors.copy_from_slice(weight.as_slice());
         let n = weight.shape().dim;

@@ -3,23 +3,21 @@
 use core::convert::Infallible;
 use core::ops::Range;
 
-use detfree_core::reference::Heap;
-use detfree_core::{Activation, Dense, DenseBackend, Op, Scalar, Shape, Store};
-use faer::traits::ComplexField;
+use detfree_core::{Activation, Dense, DenseBackend, Op, Shape, Store};
 
 use crate::rows::{block_length, span, span_mut};
 use crate::slices::{QUICK, SLOW, Slices};
-use crate::{Faer, factorise, loops, product, tiny};
+use crate::{Batch, Faer, Number, Plain, factorise, loops, product, tiny};
 
-impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
+impl<T: Number> DenseBackend for Faer<T> {
     fn apply(
         &self,
         rows: Range<usize>,
-        w: &Dense<Vec<T>>,
+        w: &Batch<T>,
         op: Op,
-        x: &Dense<Vec<T>>,
+        x: &Batch<T>,
         store: Store,
-        out: &mut Dense<Vec<T>>,
+        out: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let dim = w.shape().dim;
         // One by one: an array is compared as a whole, and has to be written before.
@@ -34,19 +32,19 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
                 span_mut(out, rows.clone()),
             );
         if !tiny {
-            product::apply(&self.threads, rows, w, op, x, store, out);
+            product::apply(self, rows, w, op, x, store, out);
         }
         Ok(())
     }
 
     fn apply_to_both(
         &self,
-        w: &Dense<Vec<T>>,
+        w: &Batch<T>,
         op: Op,
-        x: [&Dense<Vec<T>>; 2],
-        out: [&mut Dense<Vec<T>>; 2],
+        x: [&Batch<T>; 2],
+        out: [&mut Batch<T>; 2],
     ) -> Result<(), Infallible> {
-        product::apply_to_both(&self.threads, w, op, x, out);
+        product::apply_to_both(self, w, op, x, out);
         Ok(())
     }
 
@@ -54,10 +52,10 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         &self,
         rows: Range<usize>,
         a: f64,
-        s: &Dense<Vec<T>>,
-        v: &Dense<Vec<T>>,
+        s: &Batch<T>,
+        v: &Batch<T>,
         store: Store,
-        g: &mut Dense<Vec<T>>,
+        g: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let dims = (s.shape().dim, v.shape().dim);
         let factors = [s, v].map(|x| span(x, rows.clone()));
@@ -71,7 +69,7 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
                 g.as_mut_slice(),
             );
         if !tiny {
-            product::outer(&self.threads, rows, a, [s, v], store, g);
+            product::outer(self, rows, a, [s, v], store, g);
         }
         Ok(())
     }
@@ -80,12 +78,12 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         &self,
         rows: Range<usize>,
         a: f64,
-        s: &Dense<Vec<T>>,
-        v: &Dense<Vec<T>>,
-        base: &Dense<Vec<T>>,
-        g: &mut Dense<Vec<T>>,
+        s: &Batch<T>,
+        v: &Batch<T>,
+        base: &Batch<T>,
+        g: &mut Batch<T>,
     ) -> Result<(), Infallible> {
-        product::outer_onto(&self.threads, rows, a, [s, v], base, g);
+        product::outer_onto(self, rows, a, [s, v], base, g);
         Ok(())
     }
 
@@ -93,9 +91,9 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         &self,
         rows: Range<usize>,
         a: f64,
-        x: &Dense<Vec<T>>,
+        x: &Batch<T>,
         store: Store,
-        g: &mut Dense<Vec<T>>,
+        g: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let (a, x, sum) = (T::from_f64(a), span(x, rows), span_mut(g, 0..1));
         if store == Store::Set {
@@ -115,10 +113,10 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
     fn hadamard(
         &self,
         rows: Range<usize>,
-        x: &Dense<Vec<T>>,
-        y: &Dense<Vec<T>>,
+        x: &Batch<T>,
+        y: &Batch<T>,
         store: Store,
-        out: &mut Dense<Vec<T>>,
+        out: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let (x, y) = (span(x, rows.clone()), span(y, rows.clone()));
         let out = span_mut(out, rows);
@@ -135,9 +133,9 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
     fn scale_shift(
         &self,
         rows: Range<usize>,
-        scale: &Dense<Vec<T>>,
-        shift: Option<&Dense<Vec<T>>>,
-        x: &mut Dense<Vec<T>>,
+        scale: &Batch<T>,
+        shift: Option<&Batch<T>>,
+        x: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let (arch, dim) = (self.arch, x.shape().dim);
         let (scale, results) = (span(scale, rows.clone()), &mut []);
@@ -177,7 +175,7 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         Ok(())
     }
 
-    fn add_bias(&self, bias: &Dense<Vec<T>>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+    fn add_bias(&self, bias: &Batch<T>, x: &mut Batch<T>) -> Result<(), Infallible> {
         let (bias, x) = (span(bias, 0..1), x.as_mut_slice());
         self.arch.dispatch(
             #[inline(always)]
@@ -189,11 +187,11 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
     fn bias_activate(
         &self,
         activation: Activation,
-        bias: &Dense<Vec<T>>,
-        h: &mut Dense<Vec<T>>,
-        z: &mut Dense<Vec<T>>,
-        d1: &mut Dense<Vec<T>>,
-        d2: &mut Dense<Vec<T>>,
+        bias: &Batch<T>,
+        h: &mut Batch<T>,
+        z: &mut Batch<T>,
+        d1: &mut Batch<T>,
+        d2: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let (arch, bias) = (self.arch, span(bias, 0..1));
         let slices = Slices {
@@ -224,24 +222,19 @@ impl<T: Scalar + ComplexField> DenseBackend for Faer<T> {
         Ok(())
     }
 
-    fn transpose(&self, x: &Dense<Vec<T>>, out: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
-        Heap::new().transpose(x, out)
+    fn transpose(&self, x: &Batch<T>, out: &mut Batch<T>) -> Result<(), Infallible> {
+        Plain::<T>::new().transpose(x, out)
     }
 
-    fn log_abs_det(&self, a: &mut Dense<Vec<T>>) -> Result<(f64, f64), Infallible> {
+    fn log_abs_det(&self, a: &mut Batch<T>) -> Result<(f64, f64), Infallible> {
         factorise::log_abs_det(a)
     }
 
-    fn solve(
-        &self,
-        a: &mut Dense<Vec<T>>,
-        op: Op,
-        x: &mut Dense<Vec<T>>,
-    ) -> Result<bool, Infallible> {
+    fn solve(&self, a: &mut Batch<T>, op: Op, x: &mut Batch<T>) -> Result<bool, Infallible> {
         factorise::solve(a, op, x)
     }
 
-    fn is_positive_definite(&self, a: &mut Dense<Vec<T>>) -> Result<bool, Infallible> {
+    fn is_positive_definite(&self, a: &mut Batch<T>) -> Result<bool, Infallible> {
         factorise::is_positive_definite(a)
     }
 }

@@ -2,24 +2,22 @@
 
 use core::convert::Infallible;
 
-use detfree_core::reference::Heap;
-use detfree_core::{Dense, DenseBackend, Op, Scalar};
+use detfree_core::{DenseBackend, Op, Scalar};
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor as cholesky;
 use faer::linalg::lu::partial_pivoting::{factor as lu, solve as lu_solve};
 use faer::perm::PermRef;
-use faer::traits::ComplexField;
 use faer::{MatMut, MatRef, Par};
+
+use crate::{Batch, Number, Plain};
 
 /// The dimension from which faer's blocking pays.
 const BLOCKED: usize = 16;
 
 /// (sign, log|det a|); see [`DenseBackend::log_abs_det`].
-pub(crate) fn log_abs_det<T: Scalar + ComplexField>(
-    a: &mut Dense<Vec<T>>,
-) -> Result<(f64, f64), Infallible> {
+pub(crate) fn log_abs_det<T: Number>(a: &mut Batch<T>) -> Result<(f64, f64), Infallible> {
     if a.shape().rows < BLOCKED {
-        return Heap::new().log_abs_det(a);
+        return Plain::<T>::new().log_abs_det(a);
     }
     let Some(lu) = square(a).and_then(Lu::of_transposed) else {
         return Ok((0.0, f64::NEG_INFINITY));
@@ -34,14 +32,14 @@ pub(crate) fn log_abs_det<T: Scalar + ComplexField>(
 }
 
 /// `x_r ← op(A)⁻¹ x_r`; see [`DenseBackend::solve`].
-pub(crate) fn solve<T: Scalar + ComplexField>(
-    a: &mut Dense<Vec<T>>,
+pub(crate) fn solve<T: Number>(
+    a: &mut Batch<T>,
     op: Op,
-    x: &mut Dense<Vec<T>>,
+    x: &mut Batch<T>,
 ) -> Result<bool, Infallible> {
     let n = a.shape().rows;
     if n < BLOCKED {
-        return Heap::new().solve(a, op, x);
+        return Plain::<T>::new().solve(a, op, x);
     }
     let count = x.shape().rows;
     let Some(lu) = square(a).and_then(Lu::of_transposed) else {
@@ -61,12 +59,10 @@ pub(crate) fn solve<T: Scalar + ComplexField>(
 ///
 /// As in the reference, beyond rounding: every pivot must exceed n ε times the largest diagonal
 /// element.
-pub(crate) fn is_positive_definite<T: Scalar + ComplexField>(
-    a: &mut Dense<Vec<T>>,
-) -> Result<bool, Infallible> {
+pub(crate) fn is_positive_definite<T: Number>(a: &mut Batch<T>) -> Result<bool, Infallible> {
     let n = a.shape().rows;
     if n < BLOCKED {
-        return Heap::new().is_positive_definite(a);
+        return Plain::<T>::new().is_positive_definite(a);
     }
     let Some(mut a) = square(a) else {
         return Ok(false);
@@ -102,7 +98,7 @@ struct Lu<'a, T> {
     swaps: usize,
 }
 
-impl<'a, T: Scalar + ComplexField> Lu<'a, T> {
+impl<'a, T: Number> Lu<'a, T> {
     /// `None` where a pivot vanishes or is not finite.
     fn of_transposed(mut transposed: MatMut<'a, T>) -> Option<Self> {
         let n = transposed.nrows();
@@ -153,7 +149,7 @@ impl<'a, T: Scalar + ComplexField> Lu<'a, T> {
 }
 
 /// A square batch read by columns; `None` where it is not square.
-fn square<T: Scalar>(a: &mut Dense<Vec<T>>) -> Option<MatMut<'_, T>> {
+fn square<T: Scalar>(a: &mut Batch<T>) -> Option<MatMut<'_, T>> {
     let shape = a.shape();
     (shape.rows == shape.dim)
         .then(|| MatMut::from_column_major_slice_mut(a.as_mut_slice(), shape.dim, shape.rows))

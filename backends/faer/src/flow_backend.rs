@@ -2,25 +2,21 @@
 
 use core::convert::Infallible;
 
-use detfree_core::reference::Heap;
-use detfree_core::{
-    Activation, Adam, Affine, BaseDensity, Dense, FlowBackend, Scalar, Shape, unfused,
-};
-use faer::traits::ComplexField;
+use detfree_core::{Activation, Adam, Affine, BaseDensity, Dense, FlowBackend, Shape, unfused};
 
 use crate::rows::span;
 use crate::slices::{SLOW, Slices};
-use crate::{Faer, layer, loops, relative_adam};
+use crate::{Batch, Faer, Number, Plain, layer, loops, relative_adam};
 
-impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
+impl<T: Number> FlowBackend for Faer<T> {
     fn bijection(
         &self,
         activation: Activation,
-        bias: &Dense<Vec<T>>,
-        y: &mut Dense<Vec<T>>,
-        z: &mut Dense<Vec<T>>,
-        d1: &mut Dense<Vec<T>>,
-        score: &mut Dense<Vec<T>>,
+        bias: &Batch<T>,
+        y: &mut Batch<T>,
+        z: &mut Batch<T>,
+        d1: &mut Batch<T>,
+        score: &mut Batch<T>,
         log: Option<&mut Dense<Vec<f64>>>,
     ) -> Result<(), Infallible> {
         let bias = span(bias, 0..1);
@@ -33,12 +29,12 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
     fn forward_layer(
         &self,
         activation: Activation,
-        layer: &Affine<Dense<Vec<T>>>,
-        x: &Dense<Vec<T>>,
-        y: &mut Dense<Vec<T>>,
-        z: &mut Dense<Vec<T>>,
-        d1: &mut Dense<Vec<T>>,
-        score: &mut Dense<Vec<T>>,
+        layer: &Affine<Batch<T>>,
+        x: &Batch<T>,
+        y: &mut Batch<T>,
+        z: &mut Batch<T>,
+        d1: &mut Batch<T>,
+        score: &mut Batch<T>,
         mut log: Option<&mut Dense<Vec<f64>>>,
     ) -> Result<(), Infallible> {
         let write = [&mut *y, &mut *z, &mut *d1, &mut *score];
@@ -51,14 +47,14 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
 
     fn backward_layer(
         &self,
-        layer: &Affine<Dense<Vec<T>>>,
-        delta: &Dense<Vec<T>>,
-        y: &Dense<Vec<T>>,
-        d1: &Dense<Vec<T>>,
-        score: &Dense<Vec<T>>,
-        below: &mut Dense<Vec<T>>,
-        gram: &mut Dense<Vec<T>>,
-        bias: &mut Dense<Vec<T>>,
+        layer: &Affine<Batch<T>>,
+        delta: &Batch<T>,
+        y: &Batch<T>,
+        d1: &Batch<T>,
+        score: &Batch<T>,
+        below: &mut Batch<T>,
+        gram: &mut Batch<T>,
+        bias: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let read = [delta, y, d1, score];
         if layer::backward(self.arch, layer, read, below, gram, bias) {
@@ -69,9 +65,9 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
 
     fn weight_direction(
         &self,
-        gram: &Dense<Vec<T>>,
-        weight: &Dense<Vec<T>>,
-        out: &mut Dense<Vec<T>>,
+        gram: &Batch<T>,
+        weight: &Batch<T>,
+        out: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         if layer::direction(gram, weight, out) {
             return Ok(());
@@ -82,17 +78,17 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
     fn inverse_bijection(
         &self,
         activation: Activation,
-        bias: &Dense<Vec<T>>,
-        z: &mut Dense<Vec<T>>,
+        bias: &Batch<T>,
+        z: &mut Batch<T>,
     ) -> Result<(), Infallible> {
-        Heap::new().inverse_bijection(activation, bias, z)
+        Plain::<T>::new().inverse_bijection(activation, bias, z)
     }
 
     fn base_density(
         &self,
         base: BaseDensity,
-        z: &Dense<Vec<T>>,
-        score: &mut Dense<Vec<T>>,
+        z: &Batch<T>,
+        score: &mut Batch<T>,
         log: &mut Dense<Vec<f64>>,
     ) -> Result<(), Infallible> {
         let (arch, dim) = (self.arch, z.shape().dim.max(1));
@@ -122,10 +118,10 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
     fn adam(
         &self,
         step: &Adam,
-        direction: &Dense<Vec<T>>,
-        first_moment: &mut Dense<Vec<T>>,
-        second_moment: &mut Dense<Vec<T>>,
-        parameters: &mut Dense<Vec<T>>,
+        direction: &Batch<T>,
+        first_moment: &mut Batch<T>,
+        second_moment: &mut Batch<T>,
+        parameters: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let g = direction.as_slice();
         let (m, v) = (first_moment.as_mut_slice(), second_moment.as_mut_slice());
@@ -141,12 +137,12 @@ impl<T: Scalar + ComplexField> FlowBackend for Faer<T> {
         &self,
         step: &Adam,
         a: f64,
-        left: &Dense<Vec<T>>,
-        right: &Dense<Vec<T>>,
-        scratch: &mut Dense<Vec<T>>,
-        first_moment: &mut Dense<Vec<T>>,
-        second_moment: &mut Dense<Vec<T>>,
-        weight: &mut Dense<Vec<T>>,
+        left: &Batch<T>,
+        right: &Batch<T>,
+        scratch: &mut Batch<T>,
+        first_moment: &mut Batch<T>,
+        second_moment: &mut Batch<T>,
+        weight: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         relative_adam::ascend(
             (&self.threads, self.arch),

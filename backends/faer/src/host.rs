@@ -3,22 +3,21 @@
 use core::convert::Infallible;
 use core::ops::Range;
 
-use detfree_core::reference::{Heap, flush_tiny};
-use detfree_core::{Backend, Dense, Fill, Scalar, Shape};
-use faer::traits::ComplexField;
+use detfree_core::reference::flush_tiny;
+use detfree_core::{Backend, Dense, Fill, Shape};
 
 use crate::rows::{each_mut, span, span_mut};
 use crate::slices::{QUICK, Slices};
 use crate::threads::Threads;
-use crate::{Faer, loops};
+use crate::{Batch, Faer, Number, Plain, loops};
 
-impl<T: Scalar + ComplexField> Backend for Faer<T> {
+impl<T: Number> Backend for Faer<T> {
     type Scalar = T;
-    type Batch = Dense<Vec<T>>;
+    type Batch = Batch<T>;
     type Rows = Dense<Vec<f64>>;
     type Error = Infallible;
 
-    fn shape(&self, x: &Dense<Vec<T>>) -> Shape {
+    fn shape(&self, x: &Batch<T>) -> Shape {
         x.shape()
     }
 
@@ -26,11 +25,11 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
         rows.shape().rows
     }
 
-    fn fill(&self, what: Fill, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
-        Heap::new().fill(what, x)
+    fn fill(&self, what: Fill, x: &mut Batch<T>) -> Result<(), Infallible> {
+        Plain::<T>::new().fill(what, x)
     }
 
-    fn copy(&self, x: &Dense<Vec<T>>, y: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+    fn copy(&self, x: &Batch<T>, y: &mut Batch<T>) -> Result<(), Infallible> {
         let (x, y) = (x.as_slice(), y.as_mut_slice());
         let slices = Slices {
             dim: 1,
@@ -51,8 +50,8 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
         &self,
         rows: Range<usize>,
         a: f64,
-        x: &Dense<Vec<T>>,
-        y: &mut Dense<Vec<T>>,
+        x: &Batch<T>,
+        y: &mut Batch<T>,
     ) -> Result<(), Infallible> {
         let (a, x, y) = (T::from_f64(a), span(x, rows.clone()), span_mut(y, rows));
         self.arch.dispatch(
@@ -66,15 +65,15 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
         &self,
         rows: Range<usize>,
         a: f64,
-        x: &Dense<Vec<T>>,
-        y: &Dense<Vec<T>>,
+        x: &Batch<T>,
+        y: &Batch<T>,
         out: &mut Dense<Vec<f64>>,
     ) -> Result<(), Infallible> {
         // Two vectors of doubles already keep up with the loads.
-        Heap::new().dot_rows(rows, a, x, y, out)
+        Plain::<T>::new().dot_rows(rows, a, x, y, out)
     }
 
-    fn flush_tiny(&self, rows: Range<usize>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+    fn flush_tiny(&self, rows: Range<usize>, x: &mut Batch<T>) -> Result<(), Infallible> {
         let x = span_mut(x, rows);
         self.arch.dispatch(
             #[inline(always)]
@@ -83,7 +82,7 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
         Ok(())
     }
 
-    fn scale_rows(&self, c: &Dense<Vec<f64>>, x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
+    fn scale_rows(&self, c: &Dense<Vec<f64>>, x: &mut Batch<T>) -> Result<(), Infallible> {
         let pairs = c.as_slice().iter().zip(each_mut(x));
         self.arch.dispatch(
             #[inline(always)]
@@ -97,23 +96,23 @@ impl<T: Scalar + ComplexField> Backend for Faer<T> {
     }
 
     fn fill_rows(&self, a: f64, out: &mut Dense<Vec<f64>>) -> Result<(), Infallible> {
-        Heap::<T>::new().fill_rows(a, out)
+        Plain::<T>::new().fill_rows(a, out)
     }
 
-    fn upload(&self, host: &[T], x: &mut Dense<Vec<T>>) -> Result<(), Infallible> {
-        Heap::new().upload(host, x)
+    fn upload(&self, host: &[T], x: &mut Batch<T>) -> Result<(), Infallible> {
+        Plain::<T>::new().upload(host, x)
     }
 
-    fn download(&self, x: &Dense<Vec<T>>, host: &mut [T]) -> Result<(), Infallible> {
-        Heap::new().download(x, host)
+    fn download(&self, x: &Batch<T>, host: &mut [T]) -> Result<(), Infallible> {
+        Plain::<T>::new().download(x, host)
     }
 
     fn upload_rows(&self, host: &[f64], out: &mut Dense<Vec<f64>>) -> Result<(), Infallible> {
-        Heap::<T>::new().upload_rows(host, out)
+        Plain::<T>::new().upload_rows(host, out)
     }
 
     fn download_rows(&self, rows: &Dense<Vec<f64>>, host: &mut [f64]) -> Result<(), Infallible> {
-        Heap::<T>::new().download_rows(rows, host)
+        Plain::<T>::new().download_rows(rows, host)
     }
 
     fn each_shard<S: Send>(

@@ -4,21 +4,18 @@
 use core::iter;
 
 use detfree_core::{Activation, Affine, Dense, Op, Scalar, Shape};
-use faer::traits::ComplexField;
 use pulp::Arch;
 
 use crate::rows::block_length;
 use crate::slices::{SLOW, Slices};
 use crate::tiny::{add_product, matrix, total};
-use crate::{Faer, loops};
+use crate::{Batch, Faer, Number, loops};
 
 /// Rows whose sums are added side by side: the widest vector of `f32`.
 const LANES: usize = 16;
 
-type Batch<T> = Dense<Vec<T>>;
-
 /// y as `enter` makes it of rows that are read, then what the activation gives there.
-pub(crate) fn activate<T: Scalar + ComplexField, const R: usize>(
+pub(crate) fn activate<T: Number, const R: usize>(
     b: &Faer<T>,
     activation: Activation,
     dim: usize,
@@ -65,7 +62,7 @@ pub(crate) fn activate<T: Scalar + ComplexField, const R: usize>(
 }
 
 /// A layer forward; `false` where it is too large.
-pub(crate) fn forward<T: Scalar + ComplexField>(
+pub(crate) fn forward<T: Number>(
     b: &Faer<T>,
     activation: Activation,
     layer: &Affine<Batch<T>>,
@@ -88,7 +85,7 @@ pub(crate) fn forward<T: Scalar + ComplexField>(
     true
 }
 
-fn forward_in<T: Scalar + ComplexField, const D: usize>(
+fn forward_in<T: Number, const D: usize>(
     b: &Faer<T>,
     activation: Activation,
     layer: &Affine<Batch<T>>,

@@ -1,7 +1,7 @@
 //! The fast CPU backend of `detfree`: products through [faer], elementwise passes with the widest
 //! vectors of the CPU it runs on, shards on threads.
 //!
-//! Batches are those of the reference backend on the heap, [`detfree_core::reference::Heap`].
+//! A batch is a [`Dense`], as on the reference backend, in memory that starts with a cache line.
 //! Fills and elementwise passes give its bits; products, sums of rows and factorisations add in
 //! another order and agree with it to rounding. Everything is bit-reproducible from run to run on
 //! one machine with one number of threads. Products and passes on the caller's thread allocate
@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aligned;
 mod dense_backend;
 mod factorise;
 mod flow_backend;
@@ -36,10 +37,13 @@ mod tiny;
 use core::convert::Infallible;
 use core::marker::PhantomData;
 
+use detfree_core::reference::Reference;
 use detfree_core::{Allocate, Dense, Scalar, Shape};
 use faer::traits::ComplexField;
 use pulp::Arch;
+use pulp::bytemuck::Pod;
 
+pub use aligned::Aligned;
 use threads::Threads;
 pub use threads::ThreadsError;
 
@@ -69,7 +73,7 @@ pub struct Faer<T> {
     scalar: PhantomData<fn() -> T>,
 }
 
-impl<T: Scalar + ComplexField> Faer<T> {
+impl<T: Number> Faer<T> {
     /// A backend on `threads` threads of its own, or on the caller's where that is 1.
     ///
     /// # Errors
@@ -99,9 +103,25 @@ impl<T: Scalar + ComplexField> Faer<T> {
     }
 }
 
-impl<T: Scalar + ComplexField> Allocate for Faer<T> {
-    fn batch(&self, shape: Shape) -> Result<Dense<Vec<T>>, Infallible> {
-        Ok(Dense::on_heap(shape))
+/// `f32` or `f64`: a number that faer multiplies, and whose vectors lie in memory as its slices do.
+pub trait Number: Scalar + ComplexField + Pod {}
+
+impl Number for f32 {}
+
+impl Number for f64 {}
+
+/// A batch of [`Faer`].
+pub type Batch<T> = Dense<Aligned<T>>;
+
+/// The reference's own loops on our batches, where there is nothing to gain.
+type Plain<T> = Reference<Aligned<T>, Vec<f64>>;
+
+impl<T: Number> Allocate for Faer<T> {
+    fn batch(&self, shape: Shape) -> Result<Batch<T>, Infallible> {
+        Ok(Dense::unchecked(
+            shape,
+            Aligned::zeros(shape.rows.saturating_mul(shape.dim)),
+        ))
     }
 
     fn rows(&self, rows: usize) -> Result<Dense<Vec<f64>>, Infallible> {

@@ -1,14 +1,13 @@
 //! The fused Adam step of a weight along a relative direction: panel by panel, so that the direction
 //! never leaves the cache.
 
-use detfree_core::{Adam, Dense, Scalar, Shape};
-use faer::linalg::matmul::matmul;
-use faer::traits::ComplexField;
-use faer::{Accum, MatMut, MatRef, Par};
+use detfree_core::{Adam, Dense, Shape, Store};
+use faer::{MatMut, MatRef};
 use pulp::Arch;
 
-use crate::product::block;
+use crate::product::{self, FEW, Product, block};
 use crate::threads::{Threads, Work, part};
+use crate::{Batch, Number};
 
 /// Elements of a panel: half a megabyte in `f32` stays in the second cache beside the weights and
 /// moments that pass by.
@@ -27,13 +26,13 @@ fn panel_rows(dim: usize) -> usize {
 }
 
 /// What [`FlowBackend::relative_adam`](detfree_core::FlowBackend::relative_adam) asks for.
-pub(crate) fn ascend<T: Scalar + ComplexField>(
+pub(crate) fn ascend<T: Number>(
     (threads, arch): (&Threads, Arch),
     step: &Adam,
     a: f64,
-    [left, right]: [&Dense<Vec<T>>; 2],
-    scratch: &mut Dense<Vec<T>>,
-    [first, second, weight]: [&mut Dense<Vec<T>>; 3],
+    [left, right]: [&Batch<T>; 2],
+    scratch: &mut Batch<T>,
+    [first, second, weight]: [&mut Batch<T>; 3],
 ) {
     let dim = weight.shape().dim;
     let rows = left.shape().rows;
@@ -72,7 +71,7 @@ struct Pass<'a, T> {
     weight: &'a mut [T],
 }
 
-impl<T: Scalar + ComplexField> Work for Pass<'_, T> {
+impl<T: Number> Work for Pass<'_, T> {
     fn cost(&self) -> usize {
         (self.left.nrows() + ADAM).saturating_mul(self.weight.len())
     }
@@ -108,9 +107,10 @@ impl<T: Scalar + ComplexField> Work for Pass<'_, T> {
 
     fn run(self) {
         let dim = self.right.ncols();
-        let Some(panel) = (self.scratch.len() / dim.max(1)).checked_mul(dim) else {
-            return;
-        };
+        let rows = self.scratch.len() / dim.max(1);
+        // Without packing to be worth, a panel fits the nearest cache.
+        let few = product::takes(self.arch, self.left.nrows(), dim);
+        let panel = if few { rows.min(FEW) } else { rows } * dim;
         if panel == 0 {
             return;
         }
@@ -125,14 +125,12 @@ impl<T: Scalar + ComplexField> Work for Pass<'_, T> {
             let Some(scratch) = self.scratch.get_mut(..rows * dim) else {
                 return;
             };
-            matmul(
-                MatMut::from_row_major_slice_mut(&mut *scratch, rows, dim),
-                Accum::Replace,
-                left.transpose(),
-                self.right,
-                self.a,
-                Par::Seq,
-            );
+            let out = MatMut::from_row_major_slice_mut(&mut *scratch, rows, dim);
+            let left = left.transpose();
+            let direction = Product::new(self.arch, left, self.right, self.a, Store::Set, out);
+            if let Some(direction) = direction {
+                direction.at_once();
+            }
             let step = self.step;
             self.arch.dispatch(
                 #[inline(always)]

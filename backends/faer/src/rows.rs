@@ -3,22 +3,24 @@
 use core::ops::Range;
 use core::slice::ChunksExactMut;
 
-use detfree_core::{Dense, Scalar};
+use detfree_core::Scalar;
+
+use crate::Batch;
 
 /// The elements of a range of rows, none where it reaches outside the batch.
-pub(crate) fn span<T: Scalar>(x: &Dense<Vec<T>>, rows: Range<usize>) -> &[T] {
+pub(crate) fn span<T: Scalar>(x: &Batch<T>, rows: Range<usize>) -> &[T] {
     let elements = elements(rows, x.shape().dim);
     x.as_slice().get(elements).unwrap_or_default()
 }
 
 /// The elements of a range of rows, none where it reaches outside the batch.
-pub(crate) fn span_mut<T: Scalar>(x: &mut Dense<Vec<T>>, rows: Range<usize>) -> &mut [T] {
+pub(crate) fn span_mut<T: Scalar>(x: &mut Batch<T>, rows: Range<usize>) -> &mut [T] {
     let elements = elements(rows, x.shape().dim);
     x.as_mut_slice().get_mut(elements).unwrap_or_default()
 }
 
 /// All rows, one after the other.
-pub(crate) fn each_mut<T: Scalar>(x: &mut Dense<Vec<T>>) -> ChunksExactMut<'_, T> {
+pub(crate) fn each_mut<T: Scalar>(x: &mut Batch<T>) -> ChunksExactMut<'_, T> {
     let dim = x.shape().dim.max(1);
     x.as_mut_slice().chunks_exact_mut(dim)
 }

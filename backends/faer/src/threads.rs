@@ -83,16 +83,22 @@ impl Threads {
 
     /// Runs the work, on several threads where that is worth it.
     pub(crate) fn run<W: Work>(&self, work: W) {
+        self.share_out(work.cost(), |threads| share(work, threads));
+    }
+
+    /// Calls `work` with the number of threads that are worth their waking for so many multiply-adds, in the
+    /// pool if there are several.
+    pub(crate) fn share_out(&self, cost: usize, work: impl FnOnce(usize) + Send) {
         let Some(pool) = &self.pool else {
-            return work.run();
+            return work(1);
         };
         let inside = pool.current_thread_index().is_some();
         let worth = if inside { WORTH_SHARING } else { WORTH_WAKING };
-        if work.cost() >= worth {
+        if cost >= worth {
             let threads = self.count();
-            pool.install(|| share(work, threads));
+            pool.install(|| work(threads));
         } else {
-            work.run();
+            work(1);
         }
     }
 

@@ -4,11 +4,10 @@ use std::hint::black_box;
 
 use allocation_counter::measure;
 use detfree_core::{Activation, Adam, Allocate, BaseDensity, DenseBackend, FlowBackend};
-use detfree_core::{Backend, Fill, Key, Op, Scalar, Shape, Store};
-use detfree_faer::Faer;
-use faer::traits::ComplexField;
+use detfree_core::{Backend, Fill, Key, Op, Shape, Store};
+use detfree_faer::{Faer, Number};
 
-fn training_step<T: Scalar + ComplexField>(rows: usize, dim: usize) {
+fn training_step<T: Number>(rows: usize, dim: usize) {
     let b = Faer::<T>::sequential();
     let shape = Shape::new(rows, dim);
     let activation = Activation::LeakySoftplus { alpha: 0.3 };

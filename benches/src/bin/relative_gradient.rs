@@ -8,9 +8,7 @@
 
 use clap::{Parser, ValueEnum};
 use detfree::faer::Faer;
-use detfree::{
-    Affine, Allocate, Backend, Dense, DenseBackend, Fill, FlowBackend, Op, Shape, Store,
-};
+use detfree::{Affine, Allocate, Backend, DenseBackend, Fill, FlowBackend, Op, Shape, Store};
 use detfree_benches::inverse::ByInverse;
 use detfree_benches::ordinary::{BySolve, InverseTransposed, Ordinary};
 use detfree_benches::passes::ACTIVATION;
@@ -35,7 +33,7 @@ const TRIAL: f64 = 0.05;
 /// Trials of each way.
 const TURNS: usize = 4;
 
-type Batch = Dense<Vec<f32>>;
+type Batch = detfree::faer::Batch<f32>;
 
 /// Times pieces of training a relative-gradient flow.
 #[derive(Parser)]

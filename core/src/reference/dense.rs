@@ -49,6 +49,12 @@ impl<S: Storage> Dense<S> {
         }
     }
 
+    /// The same without a check: over storage that is shorter, and for a shape without elements, a batch
+    /// that has none to read.
+    pub const fn unchecked(shape: Shape, data: S) -> Self {
+        Self { shape, data }
+    }
+
     /// Rows and dimension.
     pub const fn shape(&self) -> Shape {
         self.shape
@@ -169,6 +175,6 @@ impl<T: Scalar> Dense<alloc::vec::Vec<T>> {
     #[must_use]
     pub fn on_heap(shape: Shape) -> Self {
         let data = alloc::vec![T::zero(); shape.rows.saturating_mul(shape.dim)];
-        Self { shape, data }
+        Self::unchecked(shape, data)
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap like tests")]
 
+mod few_rows;
 mod passes;
 mod sizes;
 

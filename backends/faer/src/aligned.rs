@@ -1,0 +1,50 @@
+//! Memory that starts where a cache line does.
+
+use detfree_core::{Scalar, Storage};
+
+/// Bytes of a cache line, and of the widest vector.
+const LINE: usize = 64;
+
+/// Numbers on the heap, the first at the start of a cache line: vectors that reach over two lines take
+/// twice the time.
+#[derive(Debug)]
+pub struct Aligned<T> {
+    /// More than needed: the system aligns to 16 bytes.
+    memory: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Scalar> Aligned<T> {
+    pub(crate) fn zeros(len: usize) -> Self {
+        let memory = vec![T::zero(); len.saturating_add(LINE / size_of::<T>())];
+        // Not `align_offset`, which may say that it does not know.
+        let past = memory.as_ptr().addr() % LINE;
+        let start = (LINE - past) % LINE / size_of::<T>();
+        Self { memory, start, len }
+    }
+}
+
+impl<T> AsRef<[T]> for Aligned<T> {
+    fn as_ref(&self) -> &[T] {
+        &self.memory[self.start..][..self.len]
+    }
+}
+
+impl<T> AsMut<[T]> for Aligned<T> {
+    fn as_mut(&mut self) -> &mut [T] {
+        &mut self.memory[self.start..][..self.len]
+    }
+}
+
+impl<T: Scalar> Storage for Aligned<T> {
+    type Item = T;
+}
+
+impl<T: Scalar> Clone for Aligned<T> {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeros(self.len);
+        copy.as_mut().copy_from_slice(self.as_ref());
+        copy
+    }
+}
