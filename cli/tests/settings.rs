@@ -37,7 +37,7 @@ fn images() -> Vec<u8> {
     idx
 }
 
-/// Activation, base, side and schedule are written or change what is learned; a run with none of
+/// Activation, base, side, schedule and limit are written or change what is learned; a run with none of
 /// them is another one.
 #[test]
 fn settings_reach_the_model() {
@@ -58,6 +58,7 @@ fn settings_reach_the_model() {
         ["--optimiser", "sgd"],
         ["--optimiser", "momentum:0.5"],
         ["--base", "logistic"],
+        ["--clip", "0.1"],
     ] {
         let report = fit(&folder, &[&toy[..], &extra].concat());
         assert_ne!(

@@ -10,6 +10,7 @@ extern crate std;
 mod fit;
 pub mod mlp;
 mod model;
+mod norm;
 pub mod relative;
 pub mod residual;
 mod spectral;

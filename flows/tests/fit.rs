@@ -6,7 +6,9 @@ use core::ops::ControlFlow;
 
 use detfree_core::reference::Heap;
 use detfree_core::{Activation, BaseDensity, Key, Side};
-use detfree_flows::relative::{Evaluator, Optimiser, RelativeFlow, RelativeTrainer};
+use detfree_flows::relative::{
+    Evaluator, Optimiser, RelativeFlow, RelativeTrainer, RelativeTraining,
+};
 use detfree_flows::toy::Toy;
 use detfree_flows::{
     Event, FitOptions, FitReport, Schedule, Squash, Standardisation, Stop, Tracked, TrainingRows,
@@ -41,7 +43,12 @@ fn trainer(
     (optimiser, side): (Optimiser, Side),
 ) -> RelativeTrainer<Host> {
     let shape = training.batch_shape(options.batch);
-    RelativeTrainer::new(&Host::new(), flow, shape, optimiser, side).unwrap()
+    let training = RelativeTraining {
+        optimiser,
+        side,
+        ..RelativeTraining::default()
+    };
+    RelativeTrainer::new(&Host::new(), flow, shape, training).unwrap()
 }
 
 /// The weights kept of a flow trained by Adam.

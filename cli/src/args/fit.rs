@@ -81,6 +81,10 @@ pub(crate) struct Fit {
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<Schedule>,
 
+    /// Gradients longer than this are cut to it [default: none is].
+    #[arg(long, value_name = "NORM", value_parser = positive)]
+    pub(crate) clip: Option<f64>,
+
     /// Epochs without improvement after which training stops [default: 40 epochs and 2000 steps; of
     /// residual flows all].
     #[arg(long, value_name = "N")]

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use clap::Args;
 use detfree::flows::residual::EstimatorChoice;
 
-use super::values::{Widths, decay, estimator, lipschitz, positive, widths};
+use super::values::{Widths, decay, estimator, lipschitz, widths};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of residual flows")]
@@ -22,10 +22,6 @@ pub(crate) struct Residual {
     /// The bound that every block's Lipschitz constant is held to, between 0 and 1 [default: 0.9].
     #[arg(long, value_name = "X", value_parser = lipschitz)]
     pub(crate) lipschitz: Option<f64>,
-
-    /// Gradients longer than this are cut to it [default: none is].
-    #[arg(long, value_name = "NORM", value_parser = positive)]
-    pub(crate) clip: Option<f64>,
 
     /// Evaluate with an exponential moving average of the weights that decays so [default: 0.99].
     #[arg(long, value_name = "DECAY", value_parser = decay)]

@@ -49,6 +49,7 @@ pub(crate) struct RelativeSettings {
     pub(crate) activation: Activation,
     pub(crate) optimiser: Optimiser,
     pub(crate) side: Side,
+    pub(crate) clip: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +188,7 @@ impl RelativeSettings {
             activation,
             optimiser: options.optimiser.unwrap_or(Optimiser::Adam),
             side: options.gradient.map_or(Side::Plain, Into::into),
+            clip: options.clip,
         })
     }
 }
@@ -222,7 +224,7 @@ impl ResidualSettings {
             activation,
             lipschitz: asked.lipschitz.unwrap_or(0.9),
             estimator: asked.estimator.unwrap_or(EstimatorChoice::Auto),
-            clip: asked.clip,
+            clip: options.clip,
             ema: Some(asked.ema.unwrap_or(RESIDUAL_AVERAGE)),
             warm_up: asked.warmup.map_or(0, |steps| u64::from(steps.get())),
         })
@@ -241,7 +243,6 @@ fn refuse_foreign(options: &Fit) -> Result<(), Failure> {
         ("--blocks", residual.blocks.is_some()),
         ("--hidden", residual.hidden.is_some()),
         ("--lipschitz", residual.lipschitz.is_some()),
-        ("--clip", residual.clip.is_some()),
         ("--ema", residual.ema.is_some()),
         ("--warmup", residual.warmup.is_some()),
         ("--estimator", residual.estimator.is_some()),

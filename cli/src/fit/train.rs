@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use detfree::flows::relative::{RelativeFlow, RelativeTrainer};
+use detfree::flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
 use detfree::flows::residual::{
     ResidualFlow, ResidualOptions, ResidualTrainer, ResidualTraining, Sweep,
 };
@@ -179,14 +179,19 @@ where
         activation,
         optimiser,
         side,
+        clip,
     } = settings;
     let key = key.fold_in(WEIGHTS);
     let flow = RelativeFlow::random(b, model.dim(), layers, activation, model.base, key)
         .map_err(detfree::Error::Device)?;
+    let training = RelativeTraining {
+        optimiser,
+        side,
+        clip,
+        workers: threads,
+    };
     let shape = course.batch_shape();
-    Ok(RelativeTrainer::with_workers(
-        b, flow, shape, optimiser, side, threads,
-    )?)
+    Ok(RelativeTrainer::new(b, flow, shape, training)?)
 }
 
 fn residual<B>(

@@ -100,7 +100,6 @@ fn options_of_the_other_kind_of_model() {
                 &["--blocks", "3"][..],
                 &["--hidden", "8"],
                 &["--lipschitz", "0.5"],
-                &["--clip", "1"],
                 &["--ema", "0.9"],
                 &["--warmup", "10"],
                 &["--estimator", "exact"],

@@ -107,8 +107,8 @@ pub struct FitReport {
 ///
 /// ```
 /// use core::ops::ControlFlow;
-/// use detfree_core::{reference::Heap, Activation, BaseDensity, Key, Side};
-/// use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer};
+/// use detfree_core::{reference::Heap, Activation, BaseDensity, Key};
+/// use detfree_flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
 /// use detfree_flows::{FitOptions, Schedule, TrainingRows, fit};
 /// let b = Heap::<f64>::new();
 /// let rows: Vec<f64> = (0..400).map(|r| Key::new(7).normal(r, 0).powi(3)).collect();
@@ -117,7 +117,7 @@ pub struct FitReport {
 /// let sigma = Activation::LeakySoftplus { alpha: 0.3 };
 /// let flow = RelativeFlow::random(&b, 1, 4, sigma, BaseDensity::Normal, Key::new(1)).unwrap();
 /// let shape = training.batch_shape(50);
-/// let mut trainer = RelativeTrainer::new(&b, flow, shape, Optimiser::Adam, Side::Plain).unwrap();
+/// let mut trainer = RelativeTrainer::new(&b, flow, shape, RelativeTraining::default()).unwrap();
 /// let options = FitOptions {
 ///     epochs: 20,
 ///     batch: 50,

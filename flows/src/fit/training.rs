@@ -15,8 +15,8 @@ use super::{
 ///
 /// ```
 /// # use core::ops::ControlFlow;
-/// # use detfree_core::{reference::Heap, Activation, BaseDensity, Key, Side};
-/// # use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer};
+/// # use detfree_core::{reference::Heap, Activation, BaseDensity, Key};
+/// # use detfree_flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
 /// # use detfree_flows::{FitOptions, Progress, Schedule, Training, TrainingRows};
 /// # let b = Heap::<f64>::new();
 /// # let key = Key::new(1);
@@ -28,7 +28,7 @@ use super::{
 /// # let trainer = || {
 /// #     let base = BaseDensity::Normal;
 /// #     let flow = RelativeFlow::random(&b, 1, 2, Activation::Identity, base, key).unwrap();
-/// #     RelativeTrainer::new(&b, flow, shape, Optimiser::Adam, Side::Plain).unwrap()
+/// #     RelativeTrainer::new(&b, flow, shape, RelativeTraining::default()).unwrap()
 /// # };
 /// let mut first = trainer();
 /// let mut run = Training::new(&mut first, &training, validation, &options);

@@ -1,5 +1,6 @@
 //! Flows of unconstrained square layers, trained by the relative gradient.
 
+mod clip;
 mod evaluate;
 mod init;
 mod inverse;
@@ -22,7 +23,7 @@ pub use inverse::{Conditioning, InversionError};
 pub use optimiser::{Optimiser, OptimiserState};
 pub use shards::ShardedGradient;
 pub use tape::FlowTape;
-pub use trainer::RelativeTrainer;
+pub use trainer::{RelativeTrainer, RelativeTraining};
 
 /// z₀ = x, y_l = W_l z_{l−1} + b_l, z_l = σ(y_l) for l < L, and z_L = y_L; the density is
 ///

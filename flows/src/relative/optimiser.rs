@@ -146,7 +146,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
             Some(_) => tape.forward(b, flow, rows, &mut self.log)?,
             None => tape.forward_to_base(b, flow, rows, &mut self.log)?,
         }
-        let log_density = self.log.iter().sum::<f64>() / self.log.len() as f64;
+        let log_density = self.mean_log();
         let mut report = StepReport {
             log_density,
             log_likelihood: log_det.map(|log_det| log_density + log_det),
@@ -250,7 +250,8 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
     }
 
     /// directions_l ← (ΔW_l, Δb_l), the relative gradient of the mean log-likelihood over a batch of
-    /// row-major `rows` at every layer, from the first.
+    /// row-major `rows` at every layer, from the first. The result is the mean of what [`FlowTape`] calls
+    /// the base's log-density: not finite where anything before was not.
     ///
     /// # Errors
     /// [`Error::Shape`] where the buffers do not fit; the device's.
@@ -261,7 +262,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         tape: &mut FlowTape<B>,
         rows: &[B::Scalar],
         directions: &mut [Affine<B::Batch>],
-    ) -> Result<(), Error<B::Error>> {
+    ) -> Result<f64, Error<B::Error>> {
         b.together(tape.work(b), |b| {
             tape.forward_to_base(b, flow, rows, &mut self.log)?;
             for (l, (layer, direction)) in flow.layers.iter().zip(directions).enumerate().rev() {
@@ -270,7 +271,7 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
                 self.tangent.weight_direction(b, &layer.weight, weight)?;
                 b.copy(self.tangent.bias_direction(), bias)?;
             }
-            Ok(())
+            Ok(self.mean_log())
         })
     }
 
@@ -320,6 +321,10 @@ impl<B: Backend> OptimiserState<B> {
             }
         }
         Ok(())
+    }
+
+    fn mean_log(&self) -> f64 {
+        self.log.iter().sum::<f64>() / self.log.len() as f64
     }
 
     /// Σ_l log|det W_l| as it was followed; `None` with an optimiser that does not.

@@ -62,19 +62,12 @@ impl<B: FlowBackend + Allocate> ShardedGradient<B> {
                 outcome: Ok(()),
             })
         };
-        let mut directions = Vec::new();
-        for _ in 0..flow.depth() {
-            directions.push(Affine {
-                weight: b.batch(Shape::new(dim, dim))?,
-                bias: b.batch(Shape::new(1, dim))?,
-            });
-        }
         Ok(Self {
             shape,
             side,
             shards: (0..count).map(shard).collect::<Result<_, _>>()?,
             sum: zeros(),
-            directions,
+            directions: directions(b, flow, dim)?,
         })
     }
 }
@@ -145,6 +138,11 @@ impl<B: Backend> ShardedGradient<B> {
     pub fn directions(&self) -> &[Affine<B::Batch>] {
         &self.directions
     }
+
+    /// The same, to be changed.
+    pub(super) fn directions_mut(&mut self) -> &mut [Affine<B::Batch>] {
+        &mut self.directions
+    }
 }
 
 impl<B: FlowBackend + Allocate> Shard<B> {
@@ -168,6 +166,21 @@ impl<B: FlowBackend + Allocate> Shard<B> {
         }
         Ok(())
     }
+}
+
+/// A (ΔW_l, Δb_l) for every layer, with anything in it.
+pub(super) fn directions<B: FlowBackend + Allocate>(
+    b: &B,
+    flow: &RelativeFlow<B>,
+    dim: usize,
+) -> Result<Vec<Affine<B::Batch>>, B::Error> {
+    let direction = |_| {
+        Ok(Affine {
+            weight: b.batch(Shape::new(dim, dim))?,
+            bias: b.batch(Shape::new(1, dim))?,
+        })
+    };
+    (0..flow.depth()).map(direction).collect()
 }
 
 /// The numbers of every layer.

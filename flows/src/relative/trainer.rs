@@ -1,11 +1,14 @@
 //! Training of a flow by relative gradients.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use core::ops::RangeInclusive;
 
 use detfree_core::{Affine, Allocate, Backend, Error, FlowBackend, Shape, Side};
 
+use super::clip::Clip;
+use super::shards::directions;
 use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient};
 use crate::fit::{State, StepReport, Trainer, Validation};
 
@@ -15,19 +18,57 @@ use crate::fit::{State, StepReport, Trainer, Validation};
 /// (`relative-gradient --dim 100 --shards 2 adam` in `benches/`).
 const SHARDED: RangeInclusive<usize> = 80..=160;
 
+/// How a relative flow is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RelativeTraining {
+    /// What makes steps of gradients.
+    pub optimiser: Optimiser,
+    /// The side of every layer on which the group of the relative gradient acts.
+    pub side: Side,
+    /// Directions are cut to this Euclidean length of (ΔW_l, Δb_l) over all layers. They are then written
+    /// out before the step, and SGD computes them twice.
+    pub clip: Option<f64>,
+    /// Threads at hand, among which the rows of a batch are shared out where that is quicker. Their number
+    /// then decides how sums over rows are rounded.
+    pub workers: usize,
+}
+
+impl Default for RelativeTraining {
+    /// Adam on one thread, with nothing cut.
+    fn default() -> Self {
+        Self {
+            optimiser: Optimiser::Adam,
+            side: Side::Plain,
+            clip: None,
+            workers: 1,
+        }
+    }
+}
+
 /// A flow with all that training by the relative gradient needs.
 pub struct RelativeTrainer<B: Backend> {
     current: RelativeFlow<B>,
     tape: FlowTape<B>,
     state: OptimiserState<B>,
-    sharded: Option<ShardedGradient<B>>,
+    gradient: Gradient<B>,
+    clip: Option<Clip<B>>,
+    training: RelativeTraining,
     evaluator: Evaluator<B>,
     best: RelativeFlow<B>,
 }
 
+/// Where the directions of a step are.
+enum Gradient<B: Backend> {
+    /// Nowhere: every layer's is made within its step.
+    Fused,
+    /// The mean of those of shards.
+    Sharded(ShardedGradient<B>),
+    /// Written out.
+    Whole(Vec<Affine<B::Batch>>),
+}
+
 impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
-    /// For steps on batches of `shape`, along the relative gradient of a group that acts on `side`
-    /// of every layer.
+    /// For steps on batches of `shape`.
     ///
     /// # Errors
     /// [`Error::Singular`] where a weight to be tracked is; the device's.
@@ -35,33 +76,30 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
         b: &B,
         flow: RelativeFlow<B>,
         shape: Shape,
-        optimiser: Optimiser,
-        side: Side,
+        training: RelativeTraining,
     ) -> Result<Self, Error<B::Error>> {
-        Self::with_workers(b, flow, shape, optimiser, side, 1)
-    }
-
-    /// The same with so many threads at hand, among which the rows of a batch are shared out where that is
-    /// quicker. Their number then decides how sums over rows are rounded.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn with_workers(
-        b: &B,
-        flow: RelativeFlow<B>,
-        shape: Shape,
-        optimiser: Optimiser,
-        side: Side,
-        workers: usize,
-    ) -> Result<Self, Error<B::Error>> {
+        let RelativeTraining {
+            optimiser,
+            side,
+            clip,
+            workers,
+        } = training;
         // What is followed exactly needs the factors of the whole batch.
         let followed = optimiser == Optimiser::Sgd;
-        let sharded = workers > 1 && SHARDED.contains(&shape.dim) && !followed;
-        let sharded = sharded.then(|| ShardedGradient::new(b, &flow, shape, side, workers));
+        let gradient = if workers > 1 && SHARDED.contains(&shape.dim) && !followed {
+            Gradient::Sharded(ShardedGradient::new(b, &flow, shape, side, workers)?)
+        } else if clip.is_some() {
+            Gradient::Whole(directions(b, &flow, shape.dim)?)
+        } else {
+            Gradient::Fused
+        };
+        let clip = clip.map(|limit| Clip::new(b, limit, shape.dim));
         Ok(Self {
             tape: FlowTape::new(b, &flow, shape)?,
             state: OptimiserState::new(b, &flow, shape, optimiser, side)?,
-            sharded: sharded.transpose()?,
+            gradient,
+            clip: clip.transpose()?,
+            training,
             evaluator: Evaluator::new(b, &flow, shape.dim)?,
             best: flow.duplicate(b)?,
             current: flow,
@@ -84,16 +122,39 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         batch: &[B::Scalar],
         rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
-        let flow = &mut self.current;
-        let Some(sharded) = &mut self.sharded else {
-            return self.state.step(b, flow, &mut self.tape, batch, rate);
+        let (flow, tape, state) = (&mut self.current, &mut self.tape, &mut self.state);
+        let (log_density, directions) = match &mut self.gradient {
+            Gradient::Fused => return state.step(b, flow, tape, batch, rate),
+            Gradient::Sharded(sharded) => {
+                let log_density = sharded.compute(b, flow, batch)?;
+                (log_density, sharded.directions_mut())
+            }
+            Gradient::Whole(directions) => {
+                let log_density = state.gradient(b, flow, tape, batch, directions)?;
+                (log_density, directions.as_mut_slice())
+            }
         };
-        let log_density = sharded.compute(b, flow, batch)?;
-        self.state.ascend(b, flow, sharded.directions(), rate)?;
-        Ok(StepReport {
+        let report = StepReport {
             log_density,
             ..StepReport::default()
-        })
+        };
+        if let Some(clip) = &mut self.clip {
+            let Some(factor) = clip.factor(b, directions)? else {
+                // Nothing is stepped: the weights stay those of the last sound step.
+                return Ok(StepReport {
+                    log_density: f64::NAN,
+                    ..report
+                });
+            };
+            if self.training.optimiser == Optimiser::Sgd {
+                return state.step(b, flow, tape, batch, factor * rate);
+            }
+            if factor < 1.0 {
+                clip.scale(b, factor, directions)?;
+            }
+        }
+        state.ascend(b, flow, directions, rate)?;
+        Ok(report)
     }
 
     fn validate(&mut self, b: &B, rows: &[B::Scalar]) -> Result<Validation, Error<B::Error>> {
@@ -114,6 +175,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         } = self.current;
         visit(State::Setting("activation", format!("{activation:?}")))?;
         visit(State::Setting("base density", format!("{base:?}")))?;
+        visit(State::Setting("clip", format!("{:?}", self.training.clip)))?;
         for Affine { weight, bias } in self.current.layers.iter_mut().chain(&mut self.best.layers) {
             visit(State::Batch(weight))?;
             visit(State::Batch(bias))?;

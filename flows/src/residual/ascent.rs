@@ -7,6 +7,7 @@ use detfree_core::{Activation, Adam, Affine, Allocate, Backend, Fill, FlowBacken
 use super::Block;
 use super::sweep::BlockGradient;
 use crate::fit::State;
+use crate::norm::squared_norm;
 
 /// What training remembers of a block.
 pub(super) struct Ascent<B: Backend> {
@@ -166,20 +167,6 @@ impl<B: FlowBackend> PerRow<B> {
 }
 
 /// Σ x²
-fn squared_norm<B: Backend>(
-    b: &B,
-    x: &B::Batch,
-    products: &mut B::Rows,
-    host: &mut Vec<f64>,
-) -> Result<f64, B::Error> {
-    let rows = b.shape(x).rows;
-    host.resize(rows, 0.0);
-    b.fill_rows(0.0, products)?;
-    b.dot_rows(0..rows, 1.0, x, x, products)?;
-    b.download_rows(products, host)?;
-    Ok(host.iter().sum())
-}
-
 /// s, t and the logarithms of the sharpnesses.
 fn numbers<B: Backend>(block: &Block<B>) -> Vec<f64> {
     let sharpness = block

@@ -11,6 +11,7 @@ use super::ascent::Ascent;
 use super::evaluate::Evaluator;
 use super::{Block, Estimator, EstimatorChoice, Gradients, ResidualFlow, Sweep, Tape};
 use crate::fit::{State, StepReport, Trainer, Validation};
+use crate::norm::clip_factor;
 
 /// What the streams of the key are for.
 const STEPS: u64 = 0;
@@ -250,11 +251,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
                 ..StepReport::default()
             });
         }
-        let norm = libm::sqrt(square);
-        let factor = match self.options.clip {
-            Some(clip) if norm > clip => clip / norm,
-            _ => 1.0,
-        };
+        let factor = clip_factor(libm::sqrt(square), self.options.clip);
         self.steps += 1;
         let warm = (self.steps as f64 / self.options.warm_up.max(1) as f64).min(1.0);
         let adam = Adam::new(rate * warm, self.steps);

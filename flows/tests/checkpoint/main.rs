@@ -8,7 +8,7 @@ mod resumed;
 
 use detfree_core::reference::Heap;
 use detfree_core::{Activation, Allocate, BaseDensity, FlowBackend, Key, Scalar, Shape, Side};
-use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer};
+use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer, RelativeTraining};
 use detfree_flows::toy::Toy;
 use detfree_flows::{FitOptions, Schedule, TrainingRows};
 
@@ -40,5 +40,10 @@ where
     let sigma = Activation::LeakySoftplus { alpha: 0.3 };
     let flow = RelativeFlow::random(b, 2, 3, sigma, BaseDensity::Normal, Key::new(2)).unwrap();
     let shape = Shape::new(OPTIONS.batch, 2);
-    RelativeTrainer::new(b, flow, shape, optimiser, side).unwrap()
+    let training = RelativeTraining {
+        optimiser,
+        side,
+        ..RelativeTraining::default()
+    };
+    RelativeTrainer::new(b, flow, shape, training).unwrap()
 }

@@ -5,7 +5,7 @@ use core::ops::ControlFlow::{Break, Continue};
 
 use detfree_core::reference::Heap;
 use detfree_core::{Activation, BaseDensity, Key, Shape, Side};
-use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer};
+use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer, RelativeTraining};
 use detfree_flows::{
     CheckpointError, FitOptions, Progress, Schedule, Squash, Standardisation, Trainer, Training,
     TrainingRows,
@@ -140,12 +140,21 @@ fn other_runs_are_refused() {
         RelativeFlow::random(&b, 2, depth, sigma, BaseDensity::Normal, Key::new(2)).unwrap()
     };
     let shape = Shape::new(OPTIONS.batch, 2);
-    for (flow, piece) in [
-        (flow(4, Activation::LeakySoftplus { alpha: 0.3 }), "weights"),
-        (flow(3, Activation::LeakySoftplus { alpha: 0.4 }), "0.4"),
+    let sigma = |alpha| Activation::LeakySoftplus { alpha };
+    for (flow, clip, piece) in [
+        (flow(4, sigma(0.3)), None, "weights"),
+        (flow(3, sigma(0.4)), None, "0.4"),
+        (
+            flow(3, sigma(0.3)),
+            Some(1.5),
+            "clip is None, here it is Some(1.5)",
+        ),
     ] {
-        let mut trainer =
-            RelativeTrainer::new(&b, flow, shape, Optimiser::Adam, Side::Plain).unwrap();
+        let training = RelativeTraining {
+            clip,
+            ..RelativeTraining::default()
+        };
+        let mut trainer = RelativeTrainer::new(&b, flow, shape, training).unwrap();
         says(
             resume(&mut trainer, &training, &validation, &OPTIONS, &saved),
             &["another run", piece],

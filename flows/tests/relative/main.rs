@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clip;
 mod inverse;
 mod round_trip;
 mod steps;

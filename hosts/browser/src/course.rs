@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use detfree_core::{Activation, BaseDensity, Error, Key, Side};
-use detfree_flows::relative::{Optimiser, RelativeFlow, RelativeTrainer};
+use detfree_flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
 use detfree_flows::residual::{
     ResidualFlow, ResidualOptions, ResidualTrainer, ResidualTraining, Sweep,
 };
@@ -154,7 +154,7 @@ pub(crate) fn start(
             let (layers, sigma) = (settings::layers(points), settings::RELATIVE_ACTIVATION);
             let normal = BaseDensity::Normal;
             let Ok(flow) = RelativeFlow::random(&b, 2, layers, sigma, normal, weights);
-            let trainer = RelativeTrainer::new(&b, flow, shape, Optimiser::Adam, Side::Plain);
+            let trainer = RelativeTrainer::new(&b, flow, shape, RelativeTraining::default());
             let trainer = Watched::new(trainer.map_err(sentence)?, layers, shape);
             Ok(live(trainer, rows, validation, &options))
         }
