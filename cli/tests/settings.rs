@@ -54,7 +54,7 @@ fn settings_reach_the_model() {
     let plain = number(&fit(&folder, &toy), "held_out_log_likelihood");
     for extra in [
         ["--gradient", "transposed"],
-        ["--schedule", "cosine"],
+        ["--schedule", "constant"],
         ["--optimiser", "sgd"],
         ["--optimiser", "momentum:0.5"],
         ["--base", "logistic"],

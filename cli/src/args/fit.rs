@@ -59,8 +59,8 @@ pub(crate) struct Fit {
     #[arg(long, value_enum)]
     pub(crate) gradient: Option<Gradient>,
 
-    /// The most passes over the training rows [default: 5000; of residual flows as many as 2500 steps
-    /// take, and at least 20].
+    /// The most passes over the training rows [default: as many as 48,000 steps take, of residual flows
+    /// 2500, but 20 to 5000; 5000 without a cosine].
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<NonZeroU32>,
 
@@ -72,21 +72,22 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<NonZeroU32>,
 
-    /// The initial learning rate [default: 0.64 over the number of columns, at most 0.01; of residual
+    /// The initial learning rate [default: 0.32 over the number of columns, at most 0.01; of residual
     /// flows 0.01].
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) lr: Option<f64>,
 
-    /// How the learning rate changes [default: plateau; of residual flows cosine].
+    /// How the learning rate changes [default: cosine].
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<Schedule>,
 
-    /// Gradients longer than this are cut to it [default: none is].
+    /// Gradients longer than this are cut to it [default: 10 for relative flows of up to 128 columns but
+    /// for presets and sgd, else none is].
     #[arg(long, value_name = "NORM", value_parser = positive)]
     pub(crate) clip: Option<f64>,
 
-    /// Epochs without improvement after which training stops [default: 40 epochs and 2000 steps; of
-    /// residual flows all].
+    /// Epochs without improvement after which training stops [default: all; without a cosine 40, and as
+    /// many as 2000 steps take].
     #[arg(long, value_name = "N")]
     pub(crate) patience: Option<NonZeroU32>,
 

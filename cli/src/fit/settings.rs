@@ -1,6 +1,7 @@
 //! What a fit does: what the user says, else what the preset says, else a default that fits the data.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
 use detfree::flows::Schedule;
 use detfree::flows::relative::Optimiser;
@@ -10,16 +11,21 @@ use detfree::{Activation, BaseDensity, Side};
 use crate::args::{Fit, ModelKind, Preset};
 use crate::failure::Failure;
 
-/// Training ends after this many epochs without improvement, and this many steps: a small table's
-/// epochs are a few steps each.
+/// Without a cosine, training ends after this many epochs without improvement, and this many steps: a
+/// small table's epochs are a few steps each.
 const PATIENT_EPOCHS: u32 = 40;
 const PATIENT_STEPS: u32 = 2_000;
 
-const EPOCHS: u32 = 5_000;
-
-/// A residual flow trains for so many steps, and no fewer epochs than these, along a cosine.
+/// Along a cosine, flows train for so many steps, and no fewer epochs than the first number. The steps
+/// decide how good a fit is: an end that waits for improvement to cease is now early, now late.
+const RELATIVE_STEPS: u32 = 48_000;
 const RESIDUAL_STEPS: u32 = 2_500;
-const RESIDUAL_EPOCHS: u32 = 20;
+const EPOCHS: RangeInclusive<u32> = 20..=5_000;
+
+/// Now and then a batch has a gradient that would undo hundreds of steps: cut to this length, flows of
+/// two columns end nearer to each other and higher. In wider ones a step would take half as long again.
+const CLIP: f64 = 10.0;
+const CLIPPED: usize = 128;
 
 /// The decay of the average of weights that evaluates a residual flow.
 const RESIDUAL_AVERAGE: f64 = 0.99;
@@ -69,8 +75,14 @@ struct Defaults {
     learning_rate: f64,
     schedule: Schedule,
     batch: u32,
-    epochs: u32,
+    length: Length,
     patience: Option<u32>,
+}
+
+/// How long training goes on along a cosine.
+enum Length {
+    Epochs(u32),
+    Steps(u32),
 }
 
 impl Settings {
@@ -92,20 +104,29 @@ impl Settings {
             ),
         };
         let batch = options.batch.map_or(defaults.batch, NonZeroU32::get);
+        let schedule = options.schedule.map_or(defaults.schedule, Into::into);
         let steps = (rows as u32 / batch).max(1);
-        let patient = PATIENT_EPOCHS.max(PATIENT_STEPS.div_ceil(steps));
+        let epochs = match (defaults.length, schedule) {
+            (Length::Epochs(epochs), _) => epochs,
+            (Length::Steps(all), Schedule::Cosine) => {
+                all.div_ceil(steps).clamp(*EPOCHS.start(), *EPOCHS.end())
+            }
+            (Length::Steps(_), _) => *EPOCHS.end(),
+        };
+        let epochs = options.epochs.map_or(epochs, NonZeroU32::get);
+        let patience = match schedule {
+            Schedule::Cosine => epochs,
+            _ => PATIENT_EPOCHS.max(PATIENT_STEPS.div_ceil(steps)),
+        };
+        let asked = options.patience.map(NonZeroU32::get);
         Ok(Self {
             flow,
             base: options.base.into(),
             learning_rate: options.lr.unwrap_or(defaults.learning_rate),
-            schedule: options.schedule.map_or(defaults.schedule, Into::into),
+            schedule,
             batch,
-            epochs: options.epochs.map_or(defaults.epochs, NonZeroU32::get),
-            patience: options
-                .patience
-                .map(NonZeroU32::get)
-                .or(defaults.patience)
-                .unwrap_or(patient),
+            epochs,
+            patience: asked.or(defaults.patience).unwrap_or(patience),
         })
     }
 }
@@ -115,31 +136,31 @@ impl Defaults {
         match preset {
             None => Self {
                 // A step changes a product of D terms: wide layers want smaller steps.
-                learning_rate: (0.64 / dim as f64).min(0.01),
-                schedule: Schedule::Plateau,
+                learning_rate: (0.32 / dim as f64).min(0.01),
+                schedule: Schedule::Cosine,
                 batch: BATCH,
-                epochs: EPOCHS,
+                length: Length::Steps(RELATIVE_STEPS),
                 patience: None,
             },
             Some(Preset::Toy) => Self {
                 learning_rate: 1e-2,
                 schedule: Schedule::Cosine,
                 batch: 100,
-                epochs: 400,
-                patience: Some(400),
+                length: Length::Epochs(400),
+                patience: None,
             },
             Some(Preset::Mnist) => Self {
                 learning_rate: 3e-4,
                 schedule: Schedule::Cosine,
                 batch: 100,
-                epochs: 60,
-                patience: Some(60),
+                length: Length::Epochs(60),
+                patience: None,
             },
             Some(Preset::MnistPublished) => Self {
                 learning_rate: 1e-4,
                 schedule: Schedule::Constant,
                 batch: 10,
-                epochs: 100,
+                length: Length::Epochs(100),
                 patience: Some(30),
             },
         }
@@ -149,15 +170,12 @@ impl Defaults {
         // The density of few columns has fine detail, and wants gradients of many rows; an epoch of
         // a small table is a few steps all the same.
         let batch = if few(dim) { 500 } else { 64 };
-        let batch = batch.min((rows / 4) as u32).max(1);
-        let epochs = RESIDUAL_STEPS.div_ceil((rows as u32 / batch).max(1));
-        let epochs = epochs.max(RESIDUAL_EPOCHS);
         Self {
             learning_rate: 0.01,
             schedule: Schedule::Cosine,
-            batch,
-            epochs,
-            patience: Some(epochs),
+            batch: batch.min((rows / 4) as u32).max(1),
+            length: Length::Steps(RESIDUAL_STEPS),
+            patience: None,
         }
     }
 }
@@ -183,12 +201,15 @@ impl RelativeSettings {
             Some(Preset::Toy) => 100,
             Some(Preset::Mnist | Preset::MnistPublished) => 2,
         };
+        let optimiser = options.optimiser.unwrap_or(Optimiser::Adam);
+        // SGD has a guard of its own.
+        let clipped = options.preset.is_none() && optimiser != Optimiser::Sgd && dim <= CLIPPED;
         Ok(Self {
             layers: options.layers.map_or(layers, |l| l as usize),
             activation,
-            optimiser: options.optimiser.unwrap_or(Optimiser::Adam),
+            optimiser,
             side: options.gradient.map_or(Side::Plain, Into::into),
-            clip: options.clip,
+            clip: options.clip.or(clipped.then_some(CLIP)),
         })
     }
 }

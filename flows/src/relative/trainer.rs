@@ -175,11 +175,15 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         } = self.current;
         visit(State::Setting("activation", format!("{activation:?}")))?;
         visit(State::Setting("base density", format!("{base:?}")))?;
-        visit(State::Setting("clip", format!("{:?}", self.training.clip)))?;
         for Affine { weight, bias } in self.current.layers.iter_mut().chain(&mut self.best.layers) {
             visit(State::Batch(weight))?;
             visit(State::Batch(bias))?;
         }
-        self.state.visit(visit)
+        self.state.visit(&mut visit)?;
+        let clip = self.training.clip.map(|limit| format!("{limit}"));
+        visit(State::Setting(
+            "clip",
+            clip.unwrap_or_else(|| "none".into()),
+        ))
     }
 }

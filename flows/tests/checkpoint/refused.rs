@@ -147,14 +147,14 @@ fn other_runs_are_refused() {
         (
             flow(3, sigma(0.3)),
             Some(1.5),
-            "clip is None, here it is Some(1.5)",
+            "clip is none, here it is 1.5",
         ),
     ] {
-        let training = RelativeTraining {
+        let clipped = RelativeTraining {
             clip,
             ..RelativeTraining::default()
         };
-        let mut trainer = RelativeTrainer::new(&b, flow, shape, training).unwrap();
+        let mut trainer = RelativeTrainer::new(&b, flow, shape, clipped).unwrap();
         says(
             resume(&mut trainer, &training, &validation, &OPTIONS, &saved),
             &["another run", piece],
