@@ -99,9 +99,10 @@ pub enum Store {
 /// Scalars that steer (`a`, row results) are `f64`. `a` may be rounded to the data type where the
 /// output is a batch, never where it is a row result.
 ///
-/// Hosts need not write everything anew: [`reference::fill_row`](crate::reference::fill_row) and
-/// [`reference::flush_tiny`](crate::reference::flush_tiny) are the specifications of [`Self::fill`]
-/// and [`Self::flush_tiny`], a row at a time.
+/// Hosts need not write everything anew: [`reference::fill_row`](crate::reference::fill_row),
+/// [`reference::dot_f64`](crate::reference::dot_f64) and
+/// [`reference::flush_tiny`](crate::reference::flush_tiny) are the specifications of [`Self::fill`],
+/// [`Self::dot_rows`] and [`Self::flush_tiny`], a row at a time.
 pub trait Backend {
     /// The type of a batch's numbers.
     type Scalar: Scalar;

@@ -5,11 +5,15 @@ use detfree_core::{Scalar, Storage};
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
 
-/// Numbers on the heap, the first at the start of a cache line: vectors that reach over two lines take
-/// twice the time.
+/// Bytes from which it matters. The batches of narrow flows are a few numbers each: hundreds of them would
+/// fill a cache with what is left of their lines.
+const LARGE: usize = 1024;
+
+/// Numbers on the heap, the first of many at the start of a cache line: vectors that reach over two lines
+/// take twice the time.
 #[derive(Debug)]
 pub struct Aligned<T> {
-    /// More than needed: the system aligns to 16 bytes.
+    /// Of many numbers more than needed: the system aligns to 16 bytes.
     memory: Vec<T>,
     start: usize,
     len: usize,
@@ -17,6 +21,14 @@ pub struct Aligned<T> {
 
 impl<T: Scalar> Aligned<T> {
     pub(crate) fn zeros(len: usize) -> Self {
+        if len.saturating_mul(size_of::<T>()) < LARGE {
+            let memory = vec![T::zero(); len];
+            return Self {
+                memory,
+                start: 0,
+                len,
+            };
+        }
         let memory = vec![T::zero(); len.saturating_add(LINE / size_of::<T>())];
         // Not `align_offset`, which may say that it does not know.
         let past = memory.as_ptr().addr() % LINE;

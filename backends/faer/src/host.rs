@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 use core::ops::Range;
 
-use detfree_core::reference::flush_tiny;
+use detfree_core::reference::{dot_f64, flush_tiny};
 use detfree_core::{Backend, Dense, Fill, Shape};
 
 use crate::rows::{each_mut, span, span_mut};
@@ -69,8 +69,28 @@ impl<T: Number> Backend for Faer<T> {
         y: &Batch<T>,
         out: &mut Dense<Vec<f64>>,
     ) -> Result<(), Infallible> {
-        // Two vectors of doubles already keep up with the loads.
-        Plain::<T>::new().dot_rows(rows, a, x, y, out)
+        let (arch, dim) = (self.arch, x.shape().dim.max(1));
+        let slices = Slices {
+            dim,
+            cost: QUICK,
+            read: [span(x, rows.clone()), span(y, rows.clone())],
+            write: [],
+            results: out.as_mut_slice().get_mut(rows).unwrap_or_default(),
+            pass: move |[x, y]: [&[T]; 2], []: [&mut [T]; 0], out: &mut [f64]| {
+                let pairs = x.chunks_exact(dim).zip(y.chunks_exact(dim));
+                let rows = out.iter_mut().zip(pairs);
+                arch.dispatch(
+                    #[inline(always)]
+                    move || {
+                        for (out, (x, y)) in rows {
+                            *out += a * dot_f64(x, y);
+                        }
+                    },
+                );
+            },
+        };
+        self.threads.run(slices);
+        Ok(())
     }
 
     fn flush_tiny(&self, rows: Range<usize>, x: &mut Batch<T>) -> Result<(), Infallible> {

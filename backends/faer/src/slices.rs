@@ -23,7 +23,8 @@ pub(crate) struct Slices<'a, T, const R: usize, const W: usize, F> {
 
 impl<T, const R: usize, const W: usize, F> Slices<'_, T, R, W, F> {
     fn len(&self) -> usize {
-        self.write.first().map_or(0, |x| x.len())
+        let results = self.results.len() * self.dim;
+        self.write.first().map_or(results, |x| x.len())
     }
 }
 

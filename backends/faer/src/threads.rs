@@ -89,17 +89,21 @@ impl Threads {
     /// Calls `work` with the number of threads that are worth their waking for so many multiply-adds, in the
     /// pool if there are several.
     pub(crate) fn share_out(&self, cost: usize, work: impl FnOnce(usize) + Send) {
-        let Some(pool) = &self.pool else {
+        let Some(pool) = self.pool().filter(|_| !self.alone(cost)) else {
             return work(1);
         };
         let inside = pool.current_thread_index().is_some();
-        let worth = if inside { WORTH_SHARING } else { WORTH_WAKING };
-        if cost >= worth {
+        if inside || cost >= WORTH_WAKING {
             let threads = self.count();
             pool.install(|| work(threads));
         } else {
             work(1);
         }
+    }
+
+    /// Whether so many multiply-adds are not worth another thread, wherever they are asked for.
+    pub(crate) const fn alone(&self, cost: usize) -> bool {
+        self.pool.is_none() || cost < WORTH_SHARING
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -81,8 +81,8 @@ pub(crate) struct Fit {
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<Schedule>,
 
-    /// Gradients longer than this are cut to it [default: 10 for relative flows of up to 128 columns but
-    /// for presets and sgd, else none is].
+    /// Gradients longer than this are cut to it [default: 10 for relative flows, but for sgd and the
+    /// presets for MNIST; else none is].
     #[arg(long, value_name = "NORM", value_parser = positive)]
     pub(crate) clip: Option<f64>,
 
@@ -203,7 +203,7 @@ pub(crate) enum Preset {
 
 impl Preset {
     /// Whether pixels are preprocessed as in Papamakarios et al. 2017.
-    const fn is_of_images(self) -> bool {
+    pub(crate) const fn is_of_images(self) -> bool {
         matches!(self, Self::Mnist | Self::MnistPublished)
     }
 }

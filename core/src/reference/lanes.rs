@@ -29,8 +29,9 @@ pub(crate) fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
     (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest
 }
 
-/// ⟨x, y⟩ accumulated in `f64`.
-pub(crate) fn dot_f64<T: Scalar>(x: &[T], y: &[T]) -> f64 {
+/// ⟨x, y⟩ accumulated in `f64`, in a fixed order: the specification of
+/// [`Backend::dot_rows`](crate::Backend::dot_rows), a row at a time.
+pub fn dot_f64<T: Scalar>(x: &[T], y: &[T]) -> f64 {
     let (x, x_rest) = x.as_chunks::<LANES>();
     let (y, y_rest) = y.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];

@@ -15,6 +15,7 @@ use core::marker::PhantomData;
 use core::ops::Range;
 
 pub use dense::{Dense, Storage, StorageError};
+pub use lanes::dot_f64;
 
 use crate::{Backend, Fill, Scalar, Shape};
 
@@ -122,7 +123,7 @@ impl<S: Storage, R: Storage<Item = f64>> Backend for Reference<S, R> {
         let pairs = x.rows(rows.clone()).zip(y.rows(rows.clone()));
         let out = out.as_mut_slice().get_mut(rows).unwrap_or_default();
         for (out, (x, y)) in out.iter_mut().zip(pairs) {
-            *out += a * lanes::dot_f64(x, y);
+            *out += a * dot_f64(x, y);
         }
         Ok(())
     }
