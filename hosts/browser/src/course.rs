@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use core::ops::ControlFlow;
 
-use detfree_core::{Activation, BaseDensity, Error, Key, Side};
+use detfree_core::{Activation, BaseDensity, Error, Key};
 use detfree_flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
 use detfree_flows::residual::{
     ResidualFlow, ResidualOptions, ResidualTrainer, ResidualTraining, Sweep,
