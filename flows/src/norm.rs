@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use detfree_core::Backend;
 
-/// Σ x², summed in `f64`. `products` has a number for every row of `x`, at least.
+/// Σ x², summed in `f64`. `products` has a number for every row of `x`.
 pub(crate) fn squared_norm<B: Backend>(
     b: &B,
     x: &B::Batch,

@@ -15,7 +15,7 @@ use super::values::{activation, duration, lambda, optimiser, positive};
 
 /// Fit a density to the rows of a table and save it.
 ///
-/// Rows are split at random: 80% train, 10% decide when to stop, 10% are held out and make the
+/// Rows are split at random: 80% train, 10% decide which weights to keep, 10% are held out and make the
 /// report. The report is in nats per row in the data's own units, beside the same figure for a
 /// full-covariance Gaussian.
 #[derive(Args, Debug)]
@@ -99,7 +99,7 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "FILE")]
     pub(crate) test: Option<PathBuf>,
 
-    /// Rows of DATA that decide when to stop [default: a tenth].
+    /// Rows of DATA that decide which weights to keep [default: a tenth].
     #[arg(long, value_name = "N")]
     pub(crate) validation: Option<NonZeroU32>,
 
