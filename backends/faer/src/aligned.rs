@@ -13,39 +13,38 @@ const LARGE: usize = 1024;
 /// take twice the time.
 #[derive(Debug)]
 pub struct Aligned<T> {
-    /// Of many numbers more than needed: the system aligns to 16 bytes.
+    /// The numbers, after some that lead to the start of a line: the system aligns to 16 bytes.
     memory: Vec<T>,
     start: usize,
-    len: usize,
 }
 
 impl<T: Scalar> Aligned<T> {
     pub(crate) fn zeros(len: usize) -> Self {
         if len.saturating_mul(size_of::<T>()) < LARGE {
             let memory = vec![T::zero(); len];
-            return Self {
-                memory,
-                start: 0,
-                len,
-            };
+            return Self { memory, start: 0 };
         }
-        let memory = vec![T::zero(); len.saturating_add(LINE / size_of::<T>())];
+        let mut memory = vec![T::zero(); len.saturating_add(LINE / size_of::<T>())];
         // Not `align_offset`, which may say that it does not know.
         let past = memory.as_ptr().addr() % LINE;
         let start = (LINE - past) % LINE / size_of::<T>();
-        Self { memory, start, len }
+        // The numbers end where the memory does: one check less for each access.
+        memory.truncate(start + len);
+        Self { memory, start }
     }
 }
 
 impl<T> AsRef<[T]> for Aligned<T> {
+    #[inline(always)]
     fn as_ref(&self) -> &[T] {
-        &self.memory[self.start..][..self.len]
+        self.memory.get(self.start..).unwrap_or_default()
     }
 }
 
 impl<T> AsMut<[T]> for Aligned<T> {
+    #[inline(always)]
     fn as_mut(&mut self) -> &mut [T] {
-        &mut self.memory[self.start..][..self.len]
+        self.memory.get_mut(self.start..).unwrap_or_default()
     }
 }
 
@@ -55,7 +54,7 @@ impl<T: Scalar> Storage for Aligned<T> {
 
 impl<T: Scalar> Clone for Aligned<T> {
     fn clone(&self) -> Self {
-        let mut copy = Self::zeros(self.len);
+        let mut copy = Self::zeros(self.as_ref().len());
         copy.as_mut().copy_from_slice(self.as_ref());
         copy
     }

@@ -25,7 +25,13 @@ pub(crate) fn activate<T: Number, const R: usize>(
     enter: impl Fn([&[T]; R], &mut [T]) + Copy + Send,
 ) {
     let arch = b.arch;
-    let write = write.map(Dense::as_mut_slice);
+    let [y, z, d1, score] = write;
+    let write = [
+        y.as_mut_slice(),
+        z.as_mut_slice(),
+        d1.as_mut_slice(),
+        score.as_mut_slice(),
+    ];
     let results: &mut [f64] = log.map_or(&mut [], Dense::as_mut_slice);
     let pass = move |mut read: [&[T]; R], mut write: [&mut [T]; 4], mut logs: &mut [f64]| {
         let block = block_length(dim);
