@@ -1,11 +1,8 @@
 """The relative gradient in JAX, jitted and tightened by hand: what detfree is measured against.
 
-The formulas are those of `benches/src/relative.rs` with the same weights and data: two (or L) square
-layers with bias, smooth leaky ReLU between them, a standard normal base, the mean over a batch.
-Tightened means: T is kept by its factors (no product of size D^3 and no inverse), the first layer
-gets no input gradient, the other layers' two products with W^T are one, an activation computes one
-exponential, buffers are donated, and Adam is left to XLA to fuse. Where more than one way of
-writing something is quickest at some size, all are timed at the start and the quickest is used.
+The formulas (`relative_formulas.py`) are those of `benches/src/relative.rs` with the same weights and data.
+Buffers are donated. Where more than one way of writing something is quickest at some size, all are timed at
+the start and the quickest is used.
 
     relative_jax.py --dim 100 relative inverse autodiff adam      one line of JSON for each
     relative_jax.py --dim 100                                     the same for names on stdin
@@ -21,7 +18,8 @@ import json
 import math
 import os
 import sys
-import time
+
+from measuring import chosen, each, into_donated, quickest, report, timed, use_threads
 
 
 def arguments():
@@ -38,8 +36,7 @@ def arguments():
 
 
 ARGUMENTS = arguments()
-# XLA takes as many threads as the process may run on.
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: ARGUMENTS.threads])
+use_threads(ARGUMENTS.threads)
 # Only inverses and slogdet use it. Its threads wait for each other in loops: on shared cores, where
 # one of them may not run, that made an inverse thirty times slower than on one thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -49,8 +46,19 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from problem import data, unit  # noqa: E402
+from relative_formulas import (  # noqa: E402
+    Columns,
+    Fused,
+    Rows,
+    adam,
+    joint,
+    log_likelihood,
+    ordinary,
+    relative_scanned,
+    relative_unrolled,
+    separate,
+)
 
-ALPHA = 0.3
 RATE = 1e-6
 
 
@@ -63,187 +71,6 @@ def layers(dim, depth):
         weights.append(weight.astype(np.float32))
         biases.append((0.1 * unit(2 * l + 1, dim)).astype(np.float32))
     return weights, biases
-
-
-# The flow.
-
-
-def activate(y):
-    """z, z' and (log z')' of the smooth leaky ReLU, from one exponential and one logarithm."""
-    e = jnp.exp(-jnp.abs(y))
-    p = jnp.where(y >= 0, 1, e) / (1 + e)
-    z = ALPHA * y + (1 - ALPHA) * (jnp.maximum(y, 0) + jnp.log(1 + e))
-    slope = ALPHA + (1 - ALPHA) * p
-    return z, slope, (1 - ALPHA) * p * (1 - p) / slope
-
-
-class Rows:
-    """A batch is [R, D]."""
-
-    axis = 0
-
-    @staticmethod
-    def apply(weight, bias, z):
-        return z @ weight.T + bias
-
-    @staticmethod
-    def adjoint(weight, y):
-        return y @ weight
-
-    @staticmethod
-    def outer(delta, image):
-        return delta.T @ image
-
-    @staticmethod
-    def bias(bias, delta, y):
-        return (1 + y @ bias) @ delta
-
-
-class Columns:
-    """A batch is [D, R]."""
-
-    axis = 1
-
-    @staticmethod
-    def apply(weight, bias, z):
-        return weight @ z + bias[:, None]
-
-    @staticmethod
-    def adjoint(weight, y):
-        return weight.T @ y
-
-    @staticmethod
-    def outer(delta, image):
-        return delta @ image.T
-
-    @staticmethod
-    def bias(bias, delta, y):
-        return delta @ (1 + bias @ y)
-
-
-class Fused(Rows):
-    """The update as R terms that XLA can fuse into the pass over the weights."""
-
-    @staticmethod
-    def outer(delta, image):
-        return sum(d[:, None] * i[None, :] for d, i in zip(delta, image, strict=True))
-
-
-def joint(layout, weight, delta, y):
-    """W^T [Delta, Y] in one product."""
-    both = layout.adjoint(weight, jnp.concatenate([delta, y], layout.axis))
-    return jnp.split(both, 2, layout.axis)
-
-
-def separate(layout, weight, delta, y):
-    return layout.adjoint(weight, delta), layout.adjoint(weight, y)
-
-
-def direction(layout, weight, bias, delta, y, image):
-    """(T W, T b + t) from Delta, Y and W^T Y."""
-    delta = delta * (1 / delta.shape[layout.axis])
-    return weight + layout.outer(delta, image), bias + layout.bias(bias, delta, y)
-
-
-def relative_unrolled(layout, products, parameters, x):
-    weights, biases = parameters
-    last = len(weights) - 1
-    z, tape = x, []
-    for l, (weight, bias) in enumerate(zip(weights, biases)):
-        y = layout.apply(weight, bias, z)
-        z, slope, score = activate(y) if l < last else (None, None, None)
-        tape.append((y, slope, score))
-    delta = -y
-    out_weights, out_biases = [None] * len(weights), [None] * len(weights)
-    for l in range(last, -1, -1):
-        weight, bias, y = weights[l], biases[l], tape[l][0]
-        if l == 0:
-            back, image = None, layout.adjoint(weight, y)
-        else:
-            back, image = products(layout, weight, delta, y)
-        out_weights[l], out_biases[l] = direction(layout, weight, bias, delta, y, image)
-        if l > 0:
-            _, slope, score = tape[l - 1]
-            delta = slope * back + score
-    return out_weights, out_biases
-
-
-def relative_scanned(layout, products, parameters, x):
-    """For stacked parameters, [L, D, D] and [L, D]."""
-    weights, biases = parameters
-
-    def forward(z, layer):
-        y = layout.apply(*layer, z)
-        z, slope, score = activate(y)
-        return z, (y, slope, score)
-
-    def backward(delta, layer):
-        weight, bias, y, slope, score = layer
-        back, image = products(layout, weight, delta, y)
-        # slope and score are those of the layer below, whose delta this is.
-        return slope * back + score, direction(layout, weight, bias, delta, y, image)
-
-    z, (ys, slopes, scores) = jax.lax.scan(forward, x, (weights[:-1], biases[:-1]))
-    y = layout.apply(weights[-1], biases[-1], z)
-    ys = jnp.concatenate([ys, y[None]])
-    delta, (out_weights, out_biases) = jax.lax.scan(
-        backward, -y, (weights[1:], biases[1:], ys[1:], slopes, scores), reverse=True
-    )
-    image = layout.adjoint(weights[0], ys[0])
-    first = direction(layout, weights[0], biases[0], delta, ys[0], image)
-    return (
-        jnp.concatenate([first[0][None], out_weights]),
-        jnp.concatenate([first[1][None], out_biases]),
-    )
-
-
-def ordinary(parameters, x):
-    """W^-T + Delta Z^T / R and the mean of Delta."""
-    weights, biases = parameters
-    last = len(weights) - 1
-    z, tape = x, []
-    for l, (weight, bias) in enumerate(zip(weights, biases)):
-        y = z @ weight.T + bias
-        below = z
-        z, slope, score = activate(y) if l < last else (None, None, None)
-        tape.append((below, slope, score))
-    delta = -y
-    out_weights, out_biases = [None] * len(weights), [None] * len(weights)
-    for l in range(last, -1, -1):
-        mean = delta * (1 / len(delta))
-        out_weights[l] = jnp.linalg.inv(weights[l]).T + mean.T @ tape[l][0]
-        out_biases[l] = mean.sum(0)
-        if l > 0:
-            _, slope, score = tape[l - 1]
-            delta = slope * (delta @ weights[l]) + score
-    return out_weights, out_biases
-
-
-def log_likelihood(parameters, x):
-    weights, biases = parameters
-    z, log = x, 0
-    for l, (weight, bias) in enumerate(zip(weights, biases)):
-        y = z @ weight.T + bias
-        log += jnp.linalg.slogdet(weight)[1]
-        if l + 1 < len(weights):
-            log += jnp.log(ALPHA + (1 - ALPHA) * jax.nn.sigmoid(y)).sum(1).mean()
-            z = ALPHA * y + (1 - ALPHA) * jax.nn.softplus(y)
-    return log - 0.5 * (y**2).sum(1).mean()
-
-
-def adam(gradient, state, x, rate):
-    """One ascent step; the moments' bias corrections are folded into rate and epsilon."""
-    parameters, first, second, step = state
-    step = step + 1
-    correction = jnp.sqrt(1 - 0.999**step)
-    size, epsilon = rate * correction / (1 - 0.9**step), 1e-8 * correction
-    moved = gradient(parameters, x)
-    first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, moved)
-    second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, moved)
-    parameters = jax.tree.map(
-        lambda w, m, v: w + size * m / (jnp.sqrt(v) + epsilon), parameters, first, second
-    )
-    return parameters, first, second, step
 
 
 # Ways of writing the relative gradient.
@@ -298,20 +125,9 @@ def batches(count, axis):
 
 
 def gradient(way):
-    """A gradient into donated memory, as one does who computes many."""
-    at = parameters(way.stacked)
-    x = batches(1, way.axis)[0]
-    held = [jax.tree.map(jnp.copy, at)]
-
-    def into(old, at, x):
-        return way.gradient(at, x)
-
-    compiled = jax.jit(into, donate_argnums=0, keep_unused=True).lower(held[0], at, x).compile()
-
-    def run():
-        held[0] = jax.block_until_ready(compiled(held[0], at, x))
-
-    return run, lambda: held[0], peak_bytes(compiled)
+    at = parameters(way.stacked), batches(1, way.axis)[0]
+    run, result, compiled = into_donated(way.gradient, *at)
+    return run, result, peak_bytes(compiled)
 
 
 def fresh_state(stacked):
@@ -380,33 +196,14 @@ def candidates(what, count):
                 found[name + ", one call"] = functools.partial(steps_scanned, way, count)
     else:
         sys.exit(f"unknown measurement {what!r}: relative, inverse, autodiff, adam, epoch or check")
-    if ARGUMENTS.variant not in (None, *found):
-        sys.exit(f"no way {ARGUMENTS.variant!r} to do {what}: {'; '.join(found)}")
-    return found
+    return chosen(found, ARGUMENTS.variant)
 
 
-def timed(run, seconds):
-    times, began = [], time.perf_counter()
-    while not times or time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1e3)
-    return sorted(times)
-
-
-def quickest(what):
-    """Prepares the candidate whose undisturbed time is the shortest, over turns."""
+def prepared(what):
+    """The name of the quickest way, and what prepares it. The choice is made on a short epoch."""
     count = ARGUMENTS.epoch_rows // ARGUMENTS.rows if what == "epoch" else 1
-    name = ARGUMENTS.variant
-    if name is None:
-        tried = {n: prepare()[0] for n, prepare in candidates(what, min(count, 100)).items()}
-        best = dict.fromkeys(tried, math.inf)
-        for _ in range(4 if len(tried) > 1 else 0):
-            for n, run in tried.items():
-                times = timed(run, ARGUMENTS.seconds / 4)
-                best[n] = min(best[n], times[len(times) // 10])
-        name = min(best, key=best.get)
-        del tried
+    short = candidates(what, min(count, 100))
+    name = quickest({name: way()[0] for name, way in short.items()}, ARGUMENTS.seconds)
     return name, candidates(what, count)[name]()
 
 
@@ -450,21 +247,21 @@ def check():
 
 def main():
     at_hand = None
-    for what in ARGUMENTS.what or (line.strip() for line in sys.stdin):
+    for what in each(ARGUMENTS.what):
         if what == "check":
             check()
             continue
         if at_hand is None or at_hand[0] != what:
             at_hand = None
-            at_hand = (what, *quickest(what))
+            at_hand = (what, *prepared(what))
             if what != "epoch":
                 for _ in range(3):
                     at_hand[2][0]()
         _, variant, (run, result, peak) = at_hand
         times = timed(run, ARGUMENTS.seconds)
         found = result()
-        parameters = ARGUMENTS.layers * (ARGUMENTS.dim**2 + ARGUMENTS.dim) * 4
-        report = {
+        least = ARGUMENTS.layers * (ARGUMENTS.dim**2 + ARGUMENTS.dim) * 4
+        line = {
             "program": "jax",
             "what": what,
             "variant": variant,
@@ -472,14 +269,12 @@ def main():
             "rows": ARGUMENTS.rows,
             "layers": ARGUMENTS.layers,
             "threads": ARGUMENTS.threads,
-            "ms": times[len(times) // 2],
-            "low_ms": times[len(times) // 10],
-            "repetitions": len(times),
+            **report(times),
             "square": None if found is None else square(found),
             "peak_bytes": peak,
-            "least_bytes": parameters * (4 if what in ("adam", "epoch") else 2),
+            "least_bytes": least * (4 if what in ("adam", "epoch") else 2),
         }
-        print(json.dumps(report), flush=True)
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ and the quickest is used. The probe is given, and costs nothing here.
 import argparse
 import functools
 import json
-import math
-import os
 import sys
-import time
+
+from measuring import chosen, each, into_donated, quickest, report, timed, use_threads
 
 
 def arguments():
@@ -38,8 +37,7 @@ def arguments():
 
 
 ARGUMENTS = arguments()
-# XLA takes as many threads as the process may run on.
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: ARGUMENTS.threads])
+use_threads(ARGUMENTS.threads)
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
@@ -213,49 +211,11 @@ def candidates(what):
         for series in (unrolled, looped, summed_first):
             name = f"{layout.__name__.lower()}, {series.__name__}"
             found[name] = functools.partial(prepare, KINDS[what], layout, series)
-    if ARGUMENTS.variant is None:
-        return found
-    if ARGUMENTS.variant not in found:
-        sys.exit(f"no way {ARGUMENTS.variant!r} to do {what}: {'; '.join(found)}")
-    return {ARGUMENTS.variant: found[ARGUMENTS.variant]}
+    return chosen(found, ARGUMENTS.variant)
 
 
 def prepare(kind, layout, series):
-    parameters, x, v = problem(layout)
-
-    def into(old, parameters, x, v):
-        return kind(layout, series, parameters, x, v)
-
-    shapes = jax.eval_shape(functools.partial(kind, layout, series), parameters, x, v)
-    held = [jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)]
-    compiled = jax.jit(into, donate_argnums=0, keep_unused=True)
-    compiled = compiled.lower(held[0], parameters, x, v).compile()
-
-    def run():
-        held[0] = jax.block_until_ready(compiled(held[0], parameters, x, v))
-
-    return run, lambda: held[0]
-
-
-def timed(run, seconds):
-    times, began = [], time.perf_counter()
-    while not times or time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1e3)
-    return sorted(times)
-
-
-def quickest(what):
-    """Prepares the candidate whose undisturbed time is the shortest, over turns."""
-    tried = {name: prepare() for name, prepare in candidates(what).items()}
-    best = dict.fromkeys(tried, math.inf)
-    for _ in range(4 if len(tried) > 1 else 0):
-        for name, (run, _) in tried.items():
-            times = timed(run, ARGUMENTS.seconds / 4)
-            best[name] = min(best[name], times[len(times) // 10])
-    name = min(best, key=best.get)
-    return name, *tried[name]
+    return into_donated(functools.partial(kind, layout, series), *problem(layout))
 
 
 def sums(found):
@@ -291,31 +251,31 @@ def check():
 
 def main():
     at_hand = None
-    for what in ARGUMENTS.what or (line.strip() for line in sys.stdin):
+    for what in each(ARGUMENTS.what):
         if what == "check":
             check()
             continue
         if at_hand is None or at_hand[0] != what:
             at_hand = None
-            at_hand = (what, *quickest(what))
-        _, variant, run, result = at_hand
+            ways = {name: way() for name, way in candidates(what).items()}
+            name = quickest({n: run for n, (run, *_) in ways.items()}, ARGUMENTS.seconds)
+            at_hand = (what, name, *ways[name])
+        _, variant, run, result, _ = at_hand
         for _ in range(3):
             run()
         times = timed(run, ARGUMENTS.seconds)
         value, squares = sums(result())
-        report = {
+        line = {
             "program": "jax",
             "what": what,
             "variant": variant,
             "batch": ARGUMENTS.batch,
             "threads": ARGUMENTS.threads,
-            "ms": times[len(times) // 2],
-            "low_ms": times[len(times) // 10],
-            "repetitions": len(times),
+            **report(times),
             "value": value,
             "squares": squares,
         }
-        print(json.dumps(report), flush=True)
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

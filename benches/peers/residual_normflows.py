@@ -11,15 +11,17 @@ the activation that LipschitzMLP has in front of its first weight is taken out, 
 `forward` is the block's pass in training mode, in which the log-determinant's gradients are already taken;
 `gradient` is that and the backward pass that hands them over. `roulette` is `gradient` with its unbiased
 estimator (two terms, then continued with one half). `step` is a training step of a flow of eight such
-blocks, `step-exact` the same with its exact determinants, which it has for two dimensions. Each is tried on one thread and on all, and the quicker way is used.
+blocks, `step-exact` the same with its exact determinants, which it has for two dimensions. Each is tried on
+one thread and on all, and the quicker way is used.
 """
 
 import argparse
+import functools
 import json
-import math
 import os
 import sys
-import time
+
+from measuring import each, quickest, report, timed
 
 
 def arguments():
@@ -127,30 +129,20 @@ KINDS = {
 }
 
 
-def timed(run, seconds):
-    times, began = [], time.perf_counter()
-    while not times or time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1e3)
-    return sorted(times)
-
-
 def quicker(run):
-    """The number of threads whose undisturbed time is the shortest, over turns."""
-    best = dict.fromkeys({1, ARGUMENTS.threads}, math.inf)
-    for _ in range(4 if len(best) > 1 else 0):
-        for count in best:
-            torch.set_num_threads(count)
-            run()
-            times = timed(run, ARGUMENTS.seconds / 4)
-            best[count] = min(best[count], times[len(times) // 10])
-    return min(best, key=best.get)
+    """The number of threads that is the quickest."""
+
+    def on(count):
+        torch.set_num_threads(count)
+        run()
+
+    counts = {1, ARGUMENTS.threads}
+    return quickest({n: functools.partial(on, n) for n in counts}, ARGUMENTS.seconds)
 
 
 def main():
     at_hand = None
-    for what in ARGUMENTS.what or (line.strip() for line in sys.stdin):
+    for what in each(ARGUMENTS.what):
         if what not in KINDS:
             sys.exit(f"unknown measurement {what!r}: {', '.join(KINDS)}")
         if at_hand is None or at_hand[0] != what:
@@ -162,19 +154,17 @@ def main():
             run()
         times = timed(run, ARGUMENTS.seconds)
         value, squares = sums()
-        report = {
+        line = {
             "program": "normflows",
             "what": what,
             "variant": f"{threads} thread" + "s" * (threads > 1),
             "batch": ARGUMENTS.batch,
             "threads": ARGUMENTS.threads,
-            "ms": times[len(times) // 2],
-            "low_ms": times[len(times) // 10],
-            "repetitions": len(times),
+            **report(times),
             "value": value,
             "squares": squares,
         }
-        print(json.dumps(report), flush=True)
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
