@@ -6,7 +6,7 @@ use core::ops::Range;
 use detfree_core::{Activation, Dense, DenseBackend, Op, Shape, Store};
 
 use crate::rows::{block_length, span, span_mut};
-use crate::slices::{QUICK, SLOW, Slices};
+use crate::slices::{SLOW, Slices};
 use crate::{Batch, Faer, Number, Plain, factorise, loops, product, tiny};
 
 impl<T: Number> DenseBackend for Faer<T> {
@@ -118,15 +118,22 @@ impl<T: Number> DenseBackend for Faer<T> {
         store: Store,
         out: &mut Batch<T>,
     ) -> Result<(), Infallible> {
-        let (x, y) = (span(x, rows.clone()), span(y, rows.clone()));
-        let out = span_mut(out, rows);
-        self.arch.dispatch(
-            #[inline(always)]
-            || match store {
-                Store::Set => loops::multiply(x, y, out),
-                Store::Add => loops::multiply_add(x, y, out),
-            },
-        );
+        let read = [span(x, rows.clone()), span(y, rows.clone())];
+        let write = [span_mut(out, rows)];
+        match store {
+            Store::Set => self.elementwise(
+                read,
+                write,
+                #[inline(always)]
+                |[x, y], [out]| loops::multiply(x, y, out),
+            ),
+            Store::Add => self.elementwise(
+                read,
+                write,
+                #[inline(always)]
+                |[x, y], [out]| loops::multiply_add(x, y, out),
+            ),
+        }
         Ok(())
     }
 
@@ -137,40 +144,20 @@ impl<T: Number> DenseBackend for Faer<T> {
         shift: Option<&Batch<T>>,
         x: &mut Batch<T>,
     ) -> Result<(), Infallible> {
-        let (arch, dim) = (self.arch, x.shape().dim);
-        let (scale, results) = (span(scale, rows.clone()), &mut []);
-        let shift = shift.map(|shift| span(shift, rows.clone()));
-        let write = [span_mut(x, rows)];
-        if let Some(shift) = shift {
-            let slices = Slices {
-                dim,
-                cost: QUICK,
-                read: [scale, shift],
+        let (scale, write) = (span(scale, rows.clone()), [span_mut(x, rows.clone())]);
+        match shift {
+            Some(shift) => self.elementwise(
+                [scale, span(shift, rows)],
                 write,
-                results,
-                pass: move |[scale, shift]: [&[T]; 2], [x]: [&mut [T]; 1], _: &mut [f64]| {
-                    arch.dispatch(
-                        #[inline(always)]
-                        || loops::scale_shift(scale, shift, x),
-                    );
-                },
-            };
-            self.threads.run(slices);
-        } else {
-            let slices = Slices {
-                dim,
-                cost: QUICK,
-                read: [scale],
+                #[inline(always)]
+                |[scale, shift], [x]| loops::scale_shift(scale, shift, x),
+            ),
+            None => self.elementwise(
+                [scale],
                 write,
-                results,
-                pass: move |[scale]: [&[T]; 1], [x]: [&mut [T]; 1], _: &mut [f64]| {
-                    arch.dispatch(
-                        #[inline(always)]
-                        || loops::multiply_by(scale, x),
-                    );
-                },
-            };
-            self.threads.run(slices);
+                #[inline(always)]
+                |[scale], [x]| loops::multiply_by(scale, x),
+            ),
         }
         Ok(())
     }

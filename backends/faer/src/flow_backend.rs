@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use detfree_core::{Activation, Adam, Affine, BaseDensity, Dense, FlowBackend, Shape, unfused};
 
 use crate::rows::span;
-use crate::slices::{QUICK, SLOW, Slices};
+use crate::slices::{SLOW, Slices};
 use crate::{Batch, Faer, Number, Plain, layer, loops, relative_adam};
 
 impl<T: Number> FlowBackend for Faer<T> {
@@ -123,27 +123,16 @@ impl<T: Number> FlowBackend for Faer<T> {
         second_moment: &mut Batch<T>,
         parameters: &mut Batch<T>,
     ) -> Result<(), Infallible> {
-        let (arch, g) = (self.arch, direction.as_slice());
-        let write = [first_moment, second_moment, parameters].map(Dense::as_mut_slice);
-        let pass = move |[g]: [&[T]; 1], [m, v, w]: [&mut [T]; 3], _: &mut [f64]| {
-            arch.dispatch(
-                #[inline(always)]
-                || step.ascend(g, m, v, w),
-            );
-        };
-        // A flow of many narrow layers makes hundreds of these calls a step.
-        if self.threads.alone(QUICK.saturating_mul(g.len())) {
-            pass([g], write, &mut []);
-            return Ok(());
-        }
-        self.threads.run(Slices {
-            dim: 1,
-            cost: QUICK,
-            read: [g],
-            write,
-            results: &mut [],
-            pass,
-        });
+        self.elementwise(
+            [direction.as_slice()],
+            [
+                first_moment.as_mut_slice(),
+                second_moment.as_mut_slice(),
+                parameters.as_mut_slice(),
+            ],
+            #[inline(always)]
+            |[g], [m, v, w]| step.ascend(g, m, v, w),
+        );
         Ok(())
     }
 

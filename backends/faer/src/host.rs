@@ -26,23 +26,31 @@ impl<T: Number> Backend for Faer<T> {
     }
 
     fn fill(&self, what: Fill, x: &mut Batch<T>) -> Result<(), Infallible> {
-        Plain::<T>::new().fill(what, x)
+        match what {
+            Fill::Constant(a) => {
+                let a = T::from_f64(a);
+                self.elementwise(
+                    [],
+                    [x.as_mut_slice()],
+                    #[inline(always)]
+                    move |[], [x]| x.fill(a),
+                );
+                Ok(())
+            }
+            _ => Plain::<T>::new().fill(what, x),
+        }
     }
 
     fn copy(&self, x: &Batch<T>, y: &mut Batch<T>) -> Result<(), Infallible> {
-        let (x, y) = (x.as_slice(), y.as_mut_slice());
-        let slices = Slices {
-            dim: 1,
-            cost: QUICK,
-            read: [x],
-            write: [y],
-            results: &mut [],
-            pass: |[x]: [&[T]; 1], [y]: [&mut [T]; 1], _: &mut [f64]| {
+        self.elementwise(
+            [x.as_slice()],
+            [y.as_mut_slice()],
+            #[inline(always)]
+            |[x], [y]| {
                 let length = x.len().min(y.len());
                 y[..length].copy_from_slice(&x[..length]);
             },
-        };
-        self.threads.run(slices);
+        );
         Ok(())
     }
 
@@ -53,10 +61,12 @@ impl<T: Number> Backend for Faer<T> {
         x: &Batch<T>,
         y: &mut Batch<T>,
     ) -> Result<(), Infallible> {
-        let (a, x, y) = (T::from_f64(a), span(x, rows.clone()), span_mut(y, rows));
-        self.arch.dispatch(
+        let a = T::from_f64(a);
+        self.elementwise(
+            [span(x, rows.clone())],
+            [span_mut(y, rows)],
             #[inline(always)]
-            || loops::axpy(a, x, y),
+            move |[x], [y]| loops::axpy(a, x, y),
         );
         Ok(())
     }
@@ -94,10 +104,11 @@ impl<T: Number> Backend for Faer<T> {
     }
 
     fn flush_tiny(&self, rows: Range<usize>, x: &mut Batch<T>) -> Result<(), Infallible> {
-        let x = span_mut(x, rows);
-        self.arch.dispatch(
+        self.elementwise(
+            [],
+            [span_mut(x, rows)],
             #[inline(always)]
-            || flush_tiny(x),
+            |[], [x]| flush_tiny(x),
         );
         Ok(())
     }

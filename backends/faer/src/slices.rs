@@ -3,12 +3,44 @@
 use core::mem;
 
 use crate::threads::{Work, part};
+use crate::{Faer, Number};
 
 /// Multiply-adds of a product that take as long as a pass that loads, adds and stores an element.
 pub(crate) const QUICK: usize = 16;
 
 /// The same for a pass with exponentials or logarithms in it.
 pub(crate) const SLOW: usize = 128;
+
+impl<T: Number> Faer<T> {
+    /// A quick pass over slices of one length. To be compiled for wide vectors, `pass` has to be inlined.
+    #[inline(always)]
+    pub(crate) fn elementwise<const R: usize, const W: usize>(
+        &self,
+        read: [&[T]; R],
+        write: [&mut [T]; W],
+        pass: impl Fn([&[T]; R], [&mut [T]; W]) + Copy + Send,
+    ) {
+        let arch = self.arch;
+        let slices = Slices {
+            dim: 1,
+            cost: QUICK,
+            read,
+            write,
+            results: &mut [],
+            pass: move |read: [&[T]; R], write: [&mut [T]; W], _: &mut [f64]| {
+                arch.dispatch(
+                    #[inline(always)]
+                    move || pass(read, write),
+                );
+            },
+        };
+        // A flow of many narrow layers makes hundreds of these calls a step.
+        if self.threads.alone(slices.cost()) {
+            return slices.run();
+        }
+        self.threads.run(slices);
+    }
+}
 
 /// Rows side by side: some that are read, some that are written, and their numbers in `f64`.
 pub(crate) struct Slices<'a, T, const R: usize, const W: usize, F> {
