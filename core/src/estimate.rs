@@ -1,7 +1,7 @@
 //! A number with its error bar: estimates of one log-determinant by independent batches.
 
 use crate::error::check_rows;
-use crate::{Backend, Draw, Error, Key, LogDet, Operator, Work, Workspace};
+use crate::{Backend, Draw, Error, Key, LogDet, Operator, Shape, Work, Workspace};
 
 /// A mean of independent samples with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,7 +127,15 @@ impl LogDet {
         out: &mut B::Rows,
         host: &mut [f64],
     ) -> Result<(Moments, Work), Error<B::Error>> {
-        check_rows("the host's buffer", op.shape(b).rows, host.len())?;
+        let shape = op.shape(b);
+        if shape.rows == 0 {
+            return Err(Error::Shape {
+                what: "the operator, whose rows a sample is the mean of,",
+                expected: Shape::new(1, shape.dim),
+                found: shape,
+            });
+        }
+        check_rows("the host's buffer", shape.rows, host.len())?;
         let mut moments = Moments::default();
         let mut work = Work::default();
         for sample in 0..samples {
@@ -141,10 +149,11 @@ impl LogDet {
 
     /// The same to a standard error of `tolerance`, with at most `most` samples.
     ///
-    /// A pilot of 32 samples chooses how many *fresh* ones make the estimate: stopping when the
-    /// error looks small would bias the mean. The standard error of the result says what was
+    /// A pilot of 32 samples chooses how many *fresh* ones make the estimate, no fewer than 32: stopping
+    /// when the error looks small would bias the mean. The standard error of the result says what was
     /// reached, with the tolerance met in about nine cases of ten; where `most` is too few, or the
-    /// tolerance is not a positive number, it takes `most`.
+    /// tolerance is not a positive number, it takes `most`, or 32 where that is more. Those of the pilot come
+    /// on top.
     ///
     /// # Errors
     /// As [`Self::estimate`].
@@ -162,12 +171,12 @@ impl LogDet {
     ) -> Result<Estimate, Error<B::Error>> {
         let (least, first) = (Moments::PILOT, key.fold_in(0));
         let (pilot, work) = self.sample(b, op, least, first, workspace, out, host)?;
-        let needed = pilot.needed(tolerance);
+        let (needed, most) = (pilot.needed(tolerance), most.max(least));
         // An infinity saturates; like a NaN it means as many as allowed.
-        let samples = if needed.is_nan() {
-            most
+        let samples = if tolerance > 0.0 && !needed.is_nan() {
+            (needed as u64).clamp(least, most)
         } else {
-            (needed as u64).clamp(least, most.max(least))
+            most
         };
         let fresh = self.estimate(b, op, samples, key.fold_in(1), workspace, out, host)?;
         Ok(Estimate {

@@ -11,6 +11,17 @@ pub enum Quantity {
     Gradient,
 }
 
+impl Quantity {
+    /// The recommended probability of going on: all moments are finite, and little variance is added.
+    fn continuation(self, contraction: f64) -> f64 {
+        match self {
+            // Above 0 where the power underflows.
+            Self::Value => libm::pow(contraction, 1.3).max(f64::MIN_POSITIVE),
+            Self::Gradient => contraction,
+        }
+    }
+}
+
 /// The law of the number of terms N of a Russian-roulette series, by its survival function
 /// S(k) = P(N ≥ k).
 ///
@@ -89,11 +100,12 @@ impl RouletteSchedule {
         quantity: Quantity,
     ) -> Result<Self, ScheduleError> {
         check_contraction(contraction)?;
-        let continuation = match quantity {
-            Quantity::Value => libm::pow(contraction, 1.3),
-            Quantity::Gradient => contraction,
-        };
-        Self::geometric(exact, continuation, contraction, quantity)
+        Self::geometric(
+            exact,
+            quantity.continuation(contraction),
+            contraction,
+            quantity,
+        )
     }
 
     /// `exact` terms, then a geometric tail, refused where its variance could be infinite.
@@ -118,6 +130,7 @@ impl RouletteSchedule {
             Ok(schedule)
         } else {
             Err(ScheduleError::Uncertified {
+                quantity,
                 contraction,
                 continuation,
             })
@@ -284,6 +297,8 @@ pub enum ScheduleError {
     },
     /// The estimator's variance could be infinite.
     Uncertified {
+        /// What the series is run for.
+        quantity: Quantity,
         /// The bound on ‖J‖.
         contraction: f64,
         /// The probability of going on, too small for it.
@@ -311,15 +326,22 @@ impl fmt::Display for ScheduleError {
                 "the continuation probability is {continuation} and must lie between 0 and 1"
             ),
             Self::Uncertified {
+                quantity,
                 contraction,
                 continuation,
-            } => write!(
-                f,
-                "continuation probability {continuation} does not bound the variance for \
-                 contraction {contraction}: it must exceed {}, and {contraction} is recommended; \
-                 `geometric_unchecked` takes any",
-                contraction * contraction
-            ),
+            } => {
+                let (of, least) = match quantity {
+                    Quantity::Value => ("value", "not be below"),
+                    Quantity::Gradient => ("gradient", "exceed"),
+                };
+                write!(
+                    f,
+                    "continuation probability {continuation} does not bound the variance of a {of} for \
+                     contraction {contraction}: it must {least} {}, and {:.4} is recommended",
+                    contraction * contraction,
+                    quantity.continuation(contraction)
+                )
+            }
             Self::Mean { mean } => write!(
                 f,
                 "the Poisson mean is {mean} and must lie above 0 and not above 100"

@@ -132,6 +132,23 @@ fn tolerance_is_met_with_fresh_probes() {
         log_det_to_tolerance(&Host::new(), &mut operator(&w), 0.8, 1e-9, 50, Key::new(1)).unwrap();
     assert_eq!(capped.samples, 50);
     assert!(capped.standard_error > 1e-9);
+    // No tolerance is no excuse for less, nor is any budget for an error bar from a few samples.
+    for (tolerance, most, samples) in [
+        (-0.5, 50, 50),
+        (0.0, 50, 50),
+        (f64::NAN, 50, 50),
+        (0.5, 3, 32),
+    ] {
+        let estimate = log_det_to_tolerance(
+            &Host::new(),
+            &mut operator(&w),
+            0.8,
+            tolerance,
+            most,
+            Key::new(1),
+        );
+        assert_eq!(estimate.unwrap().samples, samples, "{tolerance}");
+    }
 }
 
 #[test]
@@ -142,6 +159,9 @@ fn bad_input_is_refused() {
         let refused = log_det(&b, &mut op, contraction, 32, Key::new(0));
         assert!(matches!(refused, Err(Error::Schedule(_))));
     }
+    let none = Matrix::new(&b, batch(4, 4, &[0.1; 16]), 0).unwrap();
+    let refused = log_det(&b, &mut { none }, 0.5, 32, Key::new(0));
+    assert!(matches!(refused, Err(Error::Shape { .. })), "{refused:?}");
     let oblong = Matrix::new(&b, batch(2, 3, &[0.0; 6]), 4);
     assert!(matches!(oblong, Err(Error::Shape { .. })));
     // A workspace of another shape, and an output that is too short.

@@ -163,6 +163,7 @@ fn certified_means_finite_variance() {
         assert_eq!(
             refused,
             Err(ScheduleError::Uncertified {
+                quantity: Quantity::Gradient,
                 contraction,
                 continuation
             })
@@ -173,6 +174,12 @@ fn certified_means_finite_variance() {
             worst_variance(&schedule, contraction, Quantity::Gradient, 400),
         );
         assert!(whole > 10.0 * half, "{contraction}: {half:e} {whole:e}");
+    }
+    // However small the contraction, some continuation is above its square.
+    for quantity in [Quantity::Value, Quantity::Gradient] {
+        let tiny = RouletteSchedule::certified(f64::MIN_POSITIVE, quantity).unwrap();
+        assert_eq!(tiny.survival(3), 1.0);
+        assert!(tiny.survival(5) < 1e-300);
     }
     // At q = L² the value's variance is still finite and the gradient's is not.
     assert!(RouletteSchedule::geometric(2, 0.25, 0.5, Quantity::Value).is_ok());

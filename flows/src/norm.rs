@@ -1,8 +1,14 @@
-//! Lengths of gradients.
+//! Lengths of vectors.
 
 use alloc::vec::Vec;
 
 use detfree_core::Backend;
+
+/// The largest size of a number; NaN if one is, which `f64::max` would pass over.
+pub(crate) fn largest(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    let sizes = numbers.into_iter().map(f64::abs);
+    sizes.fold(0.0, |most, x| if x > most || x.is_nan() { x } else { most })
+}
 
 /// Σ x², summed in `f64`. `products` has a number for every row of `x`.
 pub(crate) fn squared_norm<B: Backend>(
@@ -24,5 +30,24 @@ pub(crate) fn clip_factor(norm: f64, limit: Option<f64>) -> f64 {
     match limit {
         Some(limit) if norm > limit => limit / norm,
         _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_is_a_size_and_keeps_nan() {
+        assert_eq!(largest([]), 0.0);
+        assert_eq!(largest([1.0, -3.0, 2.0]), 3.0);
+        assert_eq!(largest([1.0, f64::NEG_INFINITY]), f64::INFINITY);
+        for numbers in [
+            [f64::NAN, 1.0, 2.0],
+            [1.0, f64::NAN, 2.0],
+            [1.0, 2.0, f64::NAN],
+        ] {
+            assert!(largest(numbers).is_nan());
+        }
     }
 }

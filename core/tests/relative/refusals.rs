@@ -2,7 +2,8 @@
 
 use detfree_core::reference::Heap;
 use detfree_core::{
-    Affine, Dense, DenseRelative, Error, Key, RelativeGradient, Scalar, Shape, Side,
+    Affine, Dense, DenseBackend, DenseRelative, Error, Key, Op, RelativeGradient, Scalar, Shape,
+    Side,
 };
 
 use crate::plain::{Layer, Plain, direction, nan_tangent, tangent};
@@ -54,6 +55,46 @@ fn a_singular_step_changes_nothing() {
         let residual = product.plus(-1.0, &Plain::identity(2)).largest();
         assert!(residual < 16.0 * f64::EPSILON);
     }
+}
+
+/// K = (a, b; c, bc/a) and nearly that: some are singular to one elimination and not to another.
+#[test]
+fn a_step_that_is_taken_leaves_a_weight_that_can_be_inverted() {
+    let b = Host::new();
+    let (start, scaled) = (Plain::identity(2), 2.0);
+    let mut refusals = 0;
+    for i in 0..2000 {
+        let integer = |column| (1 + Key::new(0x51).fold_in(column).below(i, 99)) as f64;
+        let [p, q, r] = [0, 1, 2].map(integer);
+        let k = [[p, q], [r, q * r / p]];
+        // G = K − s I from two rows of three, with W = I.
+        let delta = Plain::new(3, 2, |row, j| match row {
+            2 => 0.0,
+            i => 3.0 * (k[j][i] - if i == j { scaled } else { 0.0 }),
+        });
+        let anchor = Plain::new(3, 2, |row, j| f64::from(u8::from(row == j)));
+        let layer = Layer {
+            weight: start.clone(),
+            bias: Plain::new(1, 2, |_, _| 0.0),
+        };
+        let mut tangent = tangent::<f64>(Side::Plain, &layer, &delta, &anchor);
+        let mut batches = layer.batches::<f64>();
+        let mut inverse = start.batch::<f64>();
+        match tangent.step(&b, 1.0, &mut batches, Some(&mut inverse)) {
+            Err(refused) => {
+                assert_eq!(refused, Error::Singular);
+                assert_eq!(Layer::from_batches(&batches), layer, "{k:?}");
+                assert_eq!(Plain::from_batch(&inverse), start, "{k:?}");
+                refusals += 1;
+            }
+            Ok(()) => {
+                let mut x = start.batch::<f64>();
+                let solvable = b.solve(&mut batches.weight, Op::Transposed, &mut x);
+                assert_eq!(solvable, Ok(true), "{k:?}");
+            }
+        }
+    }
+    assert!(refusals > 100, "{refusals} refusals are too few to tell");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use alloc::string::String;
 
 use detfree_core::{Backend, Error};
 
+use crate::norm::largest;
+
 /// A flow with its optimiser and the memory of both.
 ///
 /// [`RelativeTrainer`](crate::relative::RelativeTrainer) and
@@ -95,10 +97,10 @@ pub struct Drift {
 }
 
 impl Drift {
-    pub(crate) const fn worse(self, other: Self) -> Self {
+    pub(crate) fn worse(self, other: Self) -> Self {
         Self {
-            log_det: self.log_det.max(other.log_det),
-            inverse: self.inverse.max(other.inverse),
+            log_det: largest([self.log_det, other.log_det]),
+            inverse: largest([self.inverse, other.inverse]),
         }
     }
 }

@@ -143,6 +143,11 @@ impl<B: Backend> ShardedGradient<B> {
     pub(super) fn directions_mut(&mut self) -> &mut [Affine<B::Batch>] {
         &mut self.directions
     }
+
+    /// How many shards there are.
+    pub(super) const fn count(&self) -> usize {
+        self.shards.len()
+    }
 }
 
 impl<B: FlowBackend + Allocate> Shard<B> {

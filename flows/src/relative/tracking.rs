@@ -7,6 +7,7 @@ use detfree_core::{
 
 use super::Drift;
 use crate::fit::State;
+use crate::norm::largest;
 
 pub(super) struct Tracking<B: Backend> {
     log_det: f64,
@@ -50,15 +51,14 @@ impl<B: FlowBackend + Allocate> Tracking<B> {
         let mut tracked = core::mem::replace(self, fresh);
         let shape = b.shape(weight);
         let mut host = alloc::vec![B::Scalar::default(); shape.rows * shape.dim];
-        let mut largest = |batch: &B::Batch| -> Result<f64, B::Error> {
+        let mut size = |batch: &B::Batch| -> Result<f64, B::Error> {
             b.download(batch, &mut host)?;
-            let sizes = host.iter().map(|x| x.to_f64().abs());
-            Ok(sizes.fold(0.0, f64::max))
+            Ok(largest(host.iter().map(|x| x.to_f64())))
         };
         b.axpy(0..shape.rows, -1.0, &self.inverse, &mut tracked.inverse)?;
         Ok(Drift {
             log_det: (tracked.log_det - self.log_det).abs(),
-            inverse: largest(&tracked.inverse)? / largest(&self.inverse)?,
+            inverse: size(&tracked.inverse)? / size(&self.inverse)?,
         })
     }
 }

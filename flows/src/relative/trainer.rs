@@ -175,6 +175,12 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         } = self.current;
         visit(State::Setting("activation", format!("{activation:?}")))?;
         visit(State::Setting("base density", format!("{base:?}")))?;
+        // The mean of shards rounds otherwise than that of all rows.
+        let shards = match &self.gradient {
+            Gradient::Sharded(sharded) => sharded.count(),
+            Gradient::Fused | Gradient::Whole(_) => 1,
+        };
+        visit(State::Setting("number of shards", format!("{shards}")))?;
         for Affine { weight, bias } in self.current.layers.iter_mut().chain(&mut self.best.layers) {
             visit(State::Batch(weight))?;
             visit(State::Batch(bias))?;

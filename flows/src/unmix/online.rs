@@ -11,6 +11,7 @@ use detfree_core::{
 use super::curvature::precondition;
 use super::rows::{Point, Rows, log_abs_det, square};
 use super::{Progress, Stop, Tracking};
+use crate::norm::largest;
 
 /// The step is FIRST/D while sources are searched for: one of a whole 1/D may meet singular
 /// matrices.
@@ -209,14 +210,14 @@ impl<B: FlowBackend + Allocate> Walk<B> {
         );
         let rows = product.as_slice().chunks_exact(dim).enumerate();
         let residual = rows.flat_map(|(i, row)| {
-            let off = move |(j, x): (usize, &f64)| (x - if i == j { 1.0 } else { 0.0 }).abs();
+            let off = move |(j, x): (usize, &f64)| x - if i == j { 1.0 } else { 0.0 };
             row.iter().enumerate().map(off)
         });
         Ok(Tracking {
             steps: self.steps,
             shrinks: self.shrinks,
             log_det_drift: (self.log_det - log_abs_det(layer, dim)).abs(),
-            inverse_drift: residual.fold(0.0, f64::max),
+            inverse_drift: largest(residual),
         })
     }
 }

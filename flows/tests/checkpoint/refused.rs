@@ -233,3 +233,40 @@ fn counts_offset(header: &[u8]) -> usize {
     let header: serde_json::Value = serde_json::from_slice(header).unwrap();
     header["counts"]["data_offsets"][0].as_u64().unwrap() as usize
 }
+
+/// A run whose gradients are summed over shards, and one whose are not.
+#[test]
+fn another_number_of_shards_is_refused() {
+    let b = Host::new();
+    let dim = 80;
+    let numbers = (0..12 * dim).map(|i| Key::new(3).normal(i as u64, 0));
+    let training = TrainingRows {
+        values: numbers.collect(),
+        noise: vec![0.0; dim],
+        squash: None,
+    };
+    let options = FitOptions {
+        epochs: 2,
+        batch: 4,
+        ..OPTIONS
+    };
+    let trainer = |workers| {
+        let sigma = Activation::LeakySoftplus { alpha: 0.3 };
+        let flow = RelativeFlow::random(&b, dim, 1, sigma, BaseDensity::Normal, Key::new(2));
+        let training = RelativeTraining {
+            workers,
+            ..RelativeTraining::default()
+        };
+        RelativeTrainer::new(&b, flow.unwrap(), Shape::new(4, dim), training).unwrap()
+    };
+    let mut one = trainer(1);
+    let mut run = Training::new(&mut one, &training, &training.values, &options);
+    assert_eq!(run.epoch(&b, || Break(())).unwrap(), Progress::Paused);
+    let saved = run.checkpoint(&b).unwrap();
+    let into = |workers| {
+        let trainer = &mut trainer(workers);
+        resume(trainer, &training, &training.values, &options, &saved)
+    };
+    into(1).unwrap();
+    says(into(2), &["number of shards is 1, here it is 2"]);
+}

@@ -2,7 +2,7 @@
 
 use super::{DenseRelative, Step};
 use crate::unfused::relative_sums;
-use crate::{Affine, DenseBackend, Error, Op, Side, Store};
+use crate::{Affine, DenseBackend, Error, Fill, Op, Side, Store};
 
 impl<B: DenseBackend> DenseRelative<B> {
     pub(super) fn linearise_many(
@@ -58,8 +58,11 @@ impl<B: DenseBackend> DenseRelative<B> {
             self.step_weight(b, step, weight)?;
             return Ok(());
         };
+        // By the elimination that the inverse will need: that of Kᵀ can meet a zero where that of K rounds
+        // past one.
         self.build(b, step)?;
-        if b.log_abs_det(&mut self.k)?.0 == 0.0 {
+        b.fill(Fill::Constant(0.0), &mut self.mean)?;
+        if !b.solve(&mut self.k, Op::Transposed, &mut self.mean)? {
             return Err(Error::Singular);
         }
         // Nothing is refused from here on.
