@@ -7,6 +7,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod cholesky;
 mod fit;
 pub mod mlp;
 mod model;

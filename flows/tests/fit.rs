@@ -151,9 +151,10 @@ fn training_beats_a_gaussian_and_keeps_the_best() {
         assert_eq!(run.report.stop, Stop::Epochs);
         assert!(run.report.best > -2.2, "{optimiser:?}: {:?}", run.report);
         let best = run.validations.iter().fold(f64::MIN, |a, &b| a.max(b));
-        assert_eq!(run.report.best, best);
         assert_eq!(run.validations[run.report.best_epoch as usize - 1], best);
-        assert_eq!(validation(&run.flow), best);
+        // The last layer in closed form adds to it.
+        assert!(run.report.best >= best, "{} {best}", run.report.best);
+        assert_eq!(validation(&run.flow), run.report.best);
     }
 }
 

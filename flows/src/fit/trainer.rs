@@ -38,6 +38,31 @@ pub trait Trainer<B: Backend>: Send {
     /// The device's.
     fn keep(&mut self, b: &B) -> Result<(), B::Error>;
 
+    /// Sees a batch that was trained on once more, with the best weights, for [`Self::conclude`]; `false`
+    /// where that needs none.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    fn review(&mut self, b: &B, batch: &[B::Scalar]) -> Result<bool, Error<B::Error>> {
+        let _ = (b, batch);
+        Ok(false)
+    }
+
+    /// After the last step: improves the best weights where a closed form can, if it raises the mean
+    /// log-density of `validation` rows above `figure`. To what it has risen, `None` where it has not.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    fn conclude(
+        &mut self,
+        b: &B,
+        validation: &[B::Scalar],
+        figure: f64,
+    ) -> Result<Option<f64>, Error<B::Error>> {
+        let _ = (b, validation, figure);
+        Ok(None)
+    }
+
     /// Everything that the next step depends on, and the best weights, in a fixed order: a checkpoint
     /// reads it, and a resumed run writes it.
     ///

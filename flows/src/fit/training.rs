@@ -175,7 +175,7 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     }
 
     /// Ends the run, with the best weights kept in the trainer: those of the moment where the first
-    /// epoch has not ended.
+    /// epoch has not ended. [`Trainer::conclude`] may improve them.
     ///
     /// # Errors
     /// The device's.
@@ -187,11 +187,30 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
         {
             self.offer(b, found.mean)?;
         }
+        if self.best.figure.is_finite() {
+            self.conclude(b)?;
+        }
         Ok(FitReport {
             epochs: self.epochs,
             best_epoch: self.best.epoch,
             best: self.best.figure,
             stop: self.stop.unwrap_or(Stop::Observer),
+        })
+    }
+
+    fn conclude(&mut self, b: &B) -> Result<(), Error<B::Error>> {
+        b.together(usize::MAX, |b| {
+            self.feed.shuffle();
+            while let Some(batch) = self.feed.next_batch() {
+                if !self.trainer.review(b, batch)? {
+                    break;
+                }
+            }
+            let (rows, figure) = (self.validation, self.best.figure);
+            if let Some(better) = self.trainer.conclude(b, rows, figure)? {
+                self.best.figure = better;
+            }
+            Ok(())
         })
     }
 

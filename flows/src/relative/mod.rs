@@ -4,6 +4,7 @@ mod clip;
 mod evaluate;
 mod init;
 mod inverse;
+mod last_layer;
 mod optimiser;
 mod shards;
 mod tape;

@@ -8,6 +8,7 @@ use core::ops::RangeInclusive;
 use detfree_core::{Affine, Allocate, Backend, Error, FlowBackend, Shape, Side};
 
 use super::clip::Clip;
+use super::last_layer::LastLayer;
 use super::shards::directions;
 use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient};
 use crate::fit::{State, StepReport, Trainer, Validation};
@@ -55,6 +56,7 @@ pub struct RelativeTrainer<B: Backend> {
     training: RelativeTraining,
     evaluator: Evaluator<B>,
     best: RelativeFlow<B>,
+    last_layer: Option<LastLayer<B>>,
 }
 
 /// Where the directions of a step are.
@@ -103,6 +105,7 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
             evaluator: Evaluator::new(b, &flow, shape.dim)?,
             best: flow.duplicate(b)?,
             current: flow,
+            last_layer: None,
         })
     }
 }
@@ -167,6 +170,42 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
 
     fn keep(&mut self, b: &B) -> Result<(), B::Error> {
         self.best.copy_from(b, &self.current)
+    }
+
+    fn review(&mut self, b: &B, batch: &[B::Scalar]) -> Result<bool, Error<B::Error>> {
+        if self.last_layer.is_none() {
+            let dim = b.shape(&self.tape.input).dim;
+            self.last_layer = LastLayer::of(b, &self.best, dim)?;
+        }
+        let Some(last_layer) = &mut self.last_layer else {
+            return Ok(false);
+        };
+        last_layer.add(b, &self.best, &mut self.tape, batch)?;
+        Ok(true)
+    }
+
+    fn conclude(
+        &mut self,
+        b: &B,
+        validation: &[B::Scalar],
+        figure: f64,
+    ) -> Result<Option<f64>, Error<B::Error>> {
+        let before = self.best.duplicate(b)?;
+        let (Some(last_layer), Some(layer)) = (self.last_layer.take(), self.best.layers.last_mut())
+        else {
+            return Ok(None);
+        };
+        if !last_layer.improve(b, layer)? {
+            return Ok(None);
+        }
+        match self.evaluator.mean(b, &self.best, validation) {
+            Ok(mean) if mean > figure => Ok(Some(mean)),
+            Ok(_) | Err(Error::Singular) => {
+                self.best = before;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn visit<E>(&mut self, mut visit: impl FnMut(State<'_, B>) -> Result<(), E>) -> Result<(), E> {

@@ -4,14 +4,12 @@ use alloc::vec::Vec;
 
 use super::UnmixError;
 use crate::Standardisation;
+use crate::cholesky::{factorise, solve_rows, split, tail, transposed};
 
 /// The share of a column's variance that the columns before it leave open, below which it counts
 /// as their linear combination. Sums of products that nearly cancel are good to about 10⁻¹⁵ over
 /// the shares of the columns before.
 const LEAST_SHARE: f64 = 1e-10;
-
-/// Rows that go through the triangle together, so that it is read once for all of them.
-const TOGETHER: usize = 8;
 
 /// x̂ = L⁻¹ S⁻¹ (x − m): mean m, standard deviations S, and L Lᵀ the correlations of the columns.
 pub(super) struct Whitening {
@@ -109,11 +107,6 @@ pub(super) fn orthonormal(normals: &[f64], dim: usize) -> Vec<f64> {
     transposed(&columns, dim)
 }
 
-fn transposed(x: &[f64], dim: usize) -> Vec<f64> {
-    let column = |j| x.iter().skip(j).step_by(dim);
-    (0..dim).flat_map(column).copied().collect()
-}
-
 /// Σ_r x_r x_rᵀ, its upper triangle.
 fn products(rows: &[f64], dim: usize) -> Vec<f64> {
     let mut sum = alloc::vec![0.0; dim * dim];
@@ -149,59 +142,4 @@ fn products(rows: &[f64], dim: usize) -> Vec<f64> {
         }
     }
     sum
-}
-
-/// The upper triangle of C ← Lᵀ with L Lᵀ = C, or the first column of which those before it leave
-/// no more than `least_share` open.
-fn factorise(c: &mut [f64], dim: usize, least_share: f64) -> Option<usize> {
-    for k in 0..dim {
-        let (above, below) = c.split_at_mut(k * dim);
-        let row = below.get_mut(k..dim)?;
-        let [before, ..] = *row else { continue };
-        for l in above.chunks_exact(dim) {
-            let (&x, l) = split(l, k)?;
-            let [pivot, rest @ ..] = &mut *row else {
-                continue;
-            };
-            *pivot -= x * x;
-            for (c, l) in rest.iter_mut().zip(l) {
-                *c -= x * l;
-            }
-        }
-        let [pivot, ..] = *row else { continue };
-        if pivot.is_nan() || pivot <= least_share * before {
-            return Some(k);
-        }
-        let scale = 1.0 / libm::sqrt(pivot);
-        for c in row {
-            *c *= scale;
-        }
-    }
-    None
-}
-
-/// x ← L⁻¹ x for every row x, given Lᵀ.
-fn solve_rows(factor: &[f64], dim: usize, rows: &mut [f64]) {
-    for rows in rows.chunks_mut(TOGETHER * dim) {
-        for (j, l) in factor.chunks_exact(dim).enumerate() {
-            for row in rows.chunks_exact_mut(dim) {
-                if let (Some((l, below)), Some((x, row))) = (split(l, j), tail(row, j)) {
-                    *x /= l;
-                    for (row, l) in row.iter_mut().zip(below) {
-                        *row -= *x * l;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The element at `i`, and those behind it.
-fn split(x: &[f64], i: usize) -> Option<(&f64, &[f64])> {
-    x.get(i..)?.split_first()
-}
-
-/// The element at `i`, and those behind it.
-fn tail(x: &mut [f64], i: usize) -> Option<(&mut f64, &mut [f64])> {
-    x.get_mut(i..)?.split_first_mut()
 }

@@ -5,6 +5,7 @@
 
 mod clip;
 mod inverse;
+mod last_layer;
 mod round_trip;
 mod steps;
 
