@@ -9,7 +9,8 @@ use super::norm::Norm;
 use super::{Block, ResidualFlow};
 use crate::mlp::MlpTape;
 
-/// Rounding of y − g(x) in units of ε times the rows' norms: what steps cannot be expected below.
+/// Rounding of y − g(x) in units of ε times the largest norm of the three in a row: what steps cannot be
+/// expected below.
 const ROUNDING: f64 = 8.0;
 
 /// What an inversion did.
@@ -36,6 +37,16 @@ pub enum InversionError<E> {
         /// The bound that was reached.
         reached: f64,
         /// The bound that was asked for.
+        tolerance: f64,
+    },
+    /// A block gave numbers that are not finite.
+    NotFinite {
+        /// The block, from 0.
+        block: usize,
+    },
+    /// The tolerance is not a positive number.
+    Tolerance {
+        /// What was given.
         tolerance: f64,
     },
     /// A block is not certified to be a contraction.
@@ -65,6 +76,16 @@ impl<E: fmt::Display> fmt::Display for InversionError<E> {
                 "block {block} (from 0) was inverted to an error of {reached:.1e} where {tolerance:.1e} was \
                  asked for: allow a larger error, or use double precision if this is single"
             ),
+            Self::NotFinite { block } => write!(
+                f,
+                "block {block} (from 0) has no inverse of these rows in finite numbers: look for NaN and \
+                 infinities in the rows and in the block's parameters, or for numbers too large for \
+                 this precision"
+            ),
+            Self::Tolerance { tolerance } => write!(
+                f,
+                "the tolerance of an inverse is {tolerance}, expected a positive number"
+            ),
             Self::NotContracting { block } => write!(
                 f,
                 "block {block} (from 0) is not certified to be a contraction, so it may have no inverse"
@@ -82,14 +103,18 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     /// algorithm 1; the bound is Banach's a-posteriori one).
     ///
     /// # Errors
-    /// [`InversionError::NotReached`] where rounding or numbers that are not finite keep a row from
-    /// it: z then holds unspecified numbers; the device's.
+    /// [`InversionError::NotReached`] where rounding keeps a row from it, and
+    /// [`InversionError::NotFinite`] where NaN or infinities do: z then holds unspecified numbers;
+    /// [`InversionError::NotContracting`] and [`InversionError::Tolerance`]; the device's.
     pub fn invert(
         &self,
         b: &B,
         tolerance: f64,
         z: &mut B::Batch,
     ) -> Result<Inversion, InversionError<B::Error>> {
+        if tolerance.is_nan() || tolerance <= 0.0 {
+            return Err(InversionError::Tolerance { tolerance });
+        }
         let mut iteration = Iteration::new(b, self, b.shape(z))?;
         let mut done = Inversion::default();
         for (i, block) in self.blocks.iter().enumerate().rev() {
@@ -102,7 +127,10 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
             let shift = Some(&iteration.norm.shift);
             b.scale_shift(all, &iteration.norm.scale, shift, z)?;
             let (iterations, error) = iteration.solve(b, block, contraction, tolerance, z)?;
-            if error.is_nan() || error > tolerance {
+            if !error.is_finite() {
+                return Err(InversionError::NotFinite { block: i });
+            }
+            if error > tolerance {
                 return Err(InversionError::NotReached {
                     block: i,
                     reached: error,
@@ -166,8 +194,7 @@ struct Iteration<B: Backend> {
     next: B::Batch,
     x: B::Batch,
     squares: B::Rows,
-    steps: Vec<f64>,
-    sizes: Vec<f64>,
+    norms: [Vec<f64>; 4],
 }
 
 impl<B: FlowBackend + Allocate> Iteration<B> {
@@ -182,8 +209,7 @@ impl<B: FlowBackend + Allocate> Iteration<B> {
             next: b.batch(shape)?,
             x: b.batch(shape)?,
             squares: b.rows(shape.rows)?,
-            steps: alloc::vec![0.0; shape.rows],
-            sizes: alloc::vec![0.0; shape.rows],
+            norms: core::array::from_fn(|_| alloc::vec![0.0; shape.rows]),
         })
     }
 
@@ -198,7 +224,8 @@ impl<B: FlowBackend + Allocate> Iteration<B> {
     ) -> Result<(u64, f64), InversionError<B::Error>> {
         let all = 0..b.shape(y).rows;
         b.copy(y, &mut self.x)?;
-        norms(b, y, &mut self.squares, &mut self.sizes)?;
+        let [of_y, of_g, of_x, of_step] = &mut self.norms;
+        norms(b, y, &mut self.squares, of_y)?;
         let factor = contraction / (1.0 - contraction);
         let floor = ROUNDING * B::Scalar::EPSILON / (1.0 - contraction);
         // Steps shrink by L each: so many bring any first step that is a number below rounding.
@@ -210,22 +237,19 @@ impl<B: FlowBackend + Allocate> Iteration<B> {
                 .map_err(InversionError::Compute)?;
             b.copy(y, &mut self.next)?;
             b.axpy(all.clone(), -1.0, &self.g, &mut self.next)?;
+            norms(b, &self.g, &mut self.squares, of_g)?;
+            norms(b, &self.next, &mut self.squares, of_x)?;
             // x ← next − x, the step, and then the two change places.
             let step = &mut self.x;
             b.axpy(all.clone(), -1.0, &self.next, step)?;
-            norms(b, step, &mut self.squares, &mut self.steps)?;
+            norms(b, step, &mut self.squares, of_step)?;
             core::mem::swap(&mut self.x, &mut self.next);
-            let rows = self.steps.iter().zip(&self.sizes);
-            let bounds = rows.map(|(step, size)| (factor * step).max(floor * size));
-            let error = bounds.fold(0.0, |worst: f64, bound| {
-                // A maximum that keeps NaN.
-                if worst.is_nan() || worst >= bound {
-                    worst
-                } else {
-                    bound
-                }
-            });
-            let stalled = error.is_nan() || error >= previous;
+            let sizes = of_y.iter().zip(&*of_g).zip(&*of_x);
+            let sizes = sizes.map(|((&y, &g), &x)| larger(larger(y, g), x));
+            let rows = of_step.iter().zip(sizes);
+            let bounds = rows.map(|(step, size)| larger(factor * step, floor * size));
+            let error = bounds.fold(0.0, larger);
+            let stalled = !error.is_finite() || error >= previous;
             if error <= tolerance || stalled {
                 b.copy(&self.x, y)?;
                 return Ok((iteration, error));
@@ -235,6 +259,11 @@ impl<B: FlowBackend + Allocate> Iteration<B> {
         b.copy(&self.x, y)?;
         Ok((most, previous))
     }
+}
+
+/// The larger of two numbers; NaN where one of them is.
+fn larger(x: f64, y: f64) -> f64 {
+    if x.is_nan() || x >= y { x } else { y }
 }
 
 /// out_r ← ‖x_r‖

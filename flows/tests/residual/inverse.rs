@@ -125,13 +125,78 @@ fn what_cannot_be_reached_is_refused() {
         panic!("{refused:?}");
     };
     assert!(reached > 1e-9 && reached < 1e-2);
+    for tolerance in [0.0, -1.0, f64::NAN] {
+        let refused = flow.invert(&b, tolerance, &mut batch::<f32>(&z));
+        assert!(matches!(refused, Err(InversionError::Tolerance { .. })));
+    }
+}
+
+/// NaN and infinities, of rows or of parameters, are no fixed points.
+#[test]
+fn what_is_not_finite_is_refused() {
+    let usual = parameters(0.9);
+    let (_, z) = images(&usual, 5);
     let mut odd = z.clone();
     odd[4] = f64::NAN;
-    let refused = flow.invert(&b, 1e-3, &mut batch::<f32>(&odd));
+    let with_bias = |layer: usize, bias: f64| {
+        let mut parameters = usual.clone();
+        parameters.blocks[1].layers[layer].bias[0] = bias;
+        parameters
+    };
+    let cases = [
+        (usual.clone(), &odd),
+        (with_bias(2, f64::NAN), &z),
+        // Beyond single precision: an infinity, and the sine of one.
+        (with_bias(2, 1e300), &z),
+        (with_bias(0, 1e300), &z),
+    ];
+    let b = Heap::<f32>::new();
+    for (parameters, z) in cases {
+        let flow =
+            ResidualFlow::from_parameters(&b, DIM, &parameters, BaseDensity::Normal).unwrap();
+        let refused = flow.invert(&b, 1e-3, &mut batch::<f32>(z));
+        assert!(
+            matches!(refused, Err(InversionError::NotFinite { .. })),
+            "{refused:?}"
+        );
+    }
+    let flow = with_bias(2, f64::NAN);
+    let flow = ResidualFlow::from_parameters(&b, DIM, &flow, BaseDensity::Normal).unwrap();
+    let refused = flow.sample(&b, Key::new(3), 0, 1e-3, &mut batch::<f32>(&z));
+    assert_eq!(refused, Err(InversionError::NotFinite { block: 1 }));
+}
+
+/// Where a small y is the difference of a large x and a large g(x), what rounding leaves is the large
+/// numbers': the true error stays below the bound, and below a tolerance that is accepted.
+#[test]
+fn cancellation_counts() {
+    let mut parameters = parameters(0.5);
+    parameters.blocks.truncate(1);
+    let block = &mut parameters.blocks[0];
+    block.log_scale = vec![0.0; DIM];
+    block.shift = vec![0.0; DIM];
+    block.layers[2].bias = vec![1000.3, -777.7, 0.0];
+    let z = [1e-3, 0.0, 0.0];
+    let single = Heap::<f32>::new();
+    let flow =
+        ResidualFlow::from_parameters(&single, DIM, &parameters, BaseDensity::Normal).unwrap();
+    let refused = flow.invert(&single, 1e-6, &mut batch::<f32>(&z));
     assert!(
         matches!(refused, Err(InversionError::NotReached { .. })),
         "{refused:?}"
     );
+    let mut rows = batch::<f32>(&z);
+    let inversion = flow.invert(&single, 0.1, &mut rows).unwrap();
+    // The same flow, row and all in double precision.
+    let stored = flow.to_parameters(&single).unwrap();
+    let double = Heap::<f64>::new();
+    let flow = ResidualFlow::from_parameters(&double, DIM, &stored, BaseDensity::Normal).unwrap();
+    let mut exact = batch::<f64>(&z.map(|z| f64::from(z as f32)));
+    flow.invert(&double, 1e-9, &mut exact).unwrap();
+    let pairs = exact.as_slice().iter().zip(rows.as_slice());
+    let squares = pairs.map(|(x, &y)| (x - f64::from(y)).powi(2));
+    let error = squares.sum::<f64>().sqrt();
+    assert!(error > 0.0 && error <= inversion.block_error, "{error}");
 }
 
 /// Samples are images of base draws: pushed forward, they are those draws again.
