@@ -5,11 +5,19 @@ use alloc::vec::Vec;
 use detfree_core::{DenseBackend, Draw, Error, FlowBackend, LogDet, RouletteSchedule, Work};
 
 use super::turn::{Memory, Turn};
-use super::{ResidualFlow, Tape};
+use super::{Estimator, ResidualFlow, Tape};
 use crate::mlp::MlpOperator;
 
 /// Draws that the weight of a control variate is fitted to, for every row.
 const DRAWS: u64 = 8;
+
+/// The products a row that fitting a block's control variate takes, of estimates that take `estimate`.
+pub(super) fn fitting(estimator: Estimator, estimate: f64) -> f64 {
+    match estimator {
+        Estimator::Series(series) if series.exact_first => DRAWS as f64 * (1.0 + estimate),
+        _ => 0.0,
+    }
+}
 
 impl<B: FlowBackend> Tape<B> {
     /// Fits the control variate of every block's value ([`ExactFirst`](detfree_core::ExactFirst)) to `rows`,

@@ -9,6 +9,9 @@ use super::{Estimator, ResidualFlow, Tape};
 /// The most rows that are evaluated at once on a thread.
 const PIECE: usize = 256;
 
+/// The most numbers that the explicit Jacobians of those rows hold, but for a single row: 32 MiB.
+const MATRICES: usize = 1 << 22;
+
 /// The memory of evaluations.
 pub struct Evaluator<B: Backend> {
     workers: Vec<Worker<B>>,
@@ -38,7 +41,12 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
         rows: usize,
         workers: usize,
     ) -> Result<Self, Error<B::Error>> {
-        let shape = Shape::new(rows.clamp(1, PIECE), flow.dim());
+        let dim = flow.dim();
+        let most = match estimator {
+            Estimator::Explicit => (MATRICES / (dim * dim).max(1)).clamp(1, PIECE),
+            Estimator::Series(_) => PIECE,
+        };
+        let shape = Shape::new(rows.clamp(1, most), dim);
         let worker = |number| -> Result<_, Error<B::Error>> {
             Ok(Worker {
                 number,

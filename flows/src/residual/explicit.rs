@@ -15,10 +15,9 @@ pub(super) struct Explicit<B: Backend> {
     basis: B::Batch,
     product: B::Batch,
     staging: Vec<B::Scalar>,
-    /// I + J_r, row-major, one after the other; then (I + J_r)⁻¹.
+    /// I + J_r, row-major, one after the other; then their factors L U; then (I + J_r)⁻¹.
     matrices: Vec<f64>,
-    /// A = L U of one of them, and scratch.
-    factors: Vec<f64>,
+    /// One of the last, where a gradient asks for them.
     inverse: Vec<f64>,
     log_det: Vec<f64>,
     weights: Vec<f64>,
@@ -32,8 +31,7 @@ impl<B: Allocate> Explicit<B> {
             product: b.batch(shape)?,
             staging: alloc::vec![B::Scalar::default(); rows * dim],
             matrices: alloc::vec![0.0; rows * dim * dim],
-            factors: alloc::vec![0.0; dim * dim],
-            inverse: alloc::vec![0.0; dim * dim],
+            inverse: Vec::new(),
             log_det: alloc::vec![0.0; rows],
             weights: alloc::vec![1.0; rows],
         })
@@ -70,10 +68,9 @@ impl<B: DenseBackend> Explicit<B> {
             self.weights.fill(1.0);
         }
         let Shape { dim, .. } = b.shape(&self.product);
+        self.inverse.resize(dim * dim, 0.0);
         for matrix in self.matrices.chunks_exact_mut((dim * dim).max(1)) {
-            self.factors.copy_from_slice(matrix);
-            factorise(&mut self.factors, dim);
-            invert(&self.factors, dim, &mut self.inverse);
+            invert(matrix, dim, &mut self.inverse);
             matrix.copy_from_slice(&self.inverse);
         }
         for i in 0..dim {
@@ -114,10 +111,9 @@ impl<B: DenseBackend> Explicit<B> {
 
     fn log_dets(&mut self, b: &B, out: &mut B::Rows) -> Result<(), B::Error> {
         let dim = b.shape(&self.product).dim;
-        let matrices = self.matrices.chunks_exact((dim * dim).max(1));
+        let matrices = self.matrices.chunks_exact_mut((dim * dim).max(1));
         for (log_det, matrix) in self.log_det.iter_mut().zip(matrices) {
-            self.factors.copy_from_slice(matrix);
-            *log_det = factorise(&mut self.factors, dim);
+            *log_det = factorise(matrix, dim);
         }
         b.upload_rows(&self.log_det, out)
     }

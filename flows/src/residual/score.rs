@@ -1,5 +1,7 @@
 //! Log-densities of rows, exact or to a tolerance.
 
+mod spending;
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -7,8 +9,10 @@ use detfree_core::{
     Allocate, Error, FlowBackend, Key, Moments, Probe, Quantity, ScheduleError, TraceEstimator,
 };
 
+use super::controls::fitting;
 use super::evaluate::Evaluator;
-use super::{Block, Estimator, EstimatorChoice, ResidualFlow, SeriesSchedule};
+use super::{Estimator, EstimatorChoice, ResidualFlow, SeriesSchedule};
+use spending::Spending;
 
 /// How well a log-density is wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,11 +23,12 @@ pub enum Accuracy {
         most_products: u64,
     },
     /// Explicit Jacobians where those take no more products than a pilot, else as many unbiased estimates
-    /// as every row needs.
+    /// as every row needs, or as its products allow.
     StandardError {
         /// Of each row, in nats.
         tolerance: f64,
-        /// Vector-Jacobian products a row.
+        /// Vector-Jacobian products a row, in expectation; refused where they do not suffice for a pilot and
+        /// one estimate.
         most_products: u64,
     },
 }
@@ -34,7 +39,7 @@ pub struct RowScore {
     /// log p, in nats: unbiased, so that means and bits per dimension are. Its exponential is *not* an
     /// unbiased p, nor is the logarithm of a mean of such exponentials.
     pub log_density: f64,
-    /// Of `log_density`; 0 where it is deterministic. The interval of ±2 of them covers the truth in at
+    /// Of `log_density`; 0 where it is deterministic, and NaN where it is not finite. The interval of ±2 of them covers the truth in at
     /// least 90% of cases.
     pub standard_error: f64,
     /// A certified bound of what rounding does to deterministic log-determinants, at the inputs that the
@@ -51,7 +56,7 @@ pub struct Scores {
     pub estimator: Estimator,
     /// Vector-Jacobian products, of all rows.
     pub products: u64,
-    /// Rows whose standard error stayed above the tolerance when their products were spent.
+    /// Rows whose standard error stayed above the tolerance when their products were spent, or is NaN.
     pub above_tolerance: usize,
 }
 
@@ -64,6 +69,18 @@ pub enum ScoreError<E> {
         needed: u64,
         /// What it may.
         most: u64,
+    },
+    /// A pilot and one estimate take more products than allowed.
+    TooFewProducts {
+        /// What a row takes at least.
+        least: u64,
+        /// What it may.
+        most: u64,
+    },
+    /// A block is not certified to be a contraction.
+    NotCertified {
+        /// The block, from 0.
+        block: usize,
     },
     /// The tolerance is not a positive number.
     Tolerance {
@@ -88,6 +105,17 @@ impl<E: fmt::Display> fmt::Display for ScoreError<E> {
                 "exact log-determinants take {needed} products a row and {most} are allowed: allow more, \
                  or accept a standard error"
             ),
+            Self::TooFewProducts { least, most } => write!(
+                f,
+                "scores take {least} products a row at least, for a pilot and one estimate, and {most} \
+                 are allowed: allow {least} or more"
+            ),
+            Self::NotCertified { block } => write!(
+                f,
+                "block {block} (from 0) is not certified to be a contraction, as happens to the weights of \
+                 a training that goes on: score the flow that is kept after a validation, or a \
+                 duplicate, whose bounds are certified anew"
+            ),
             Self::Tolerance { tolerance } => write!(
                 f,
                 "the standard error wanted is {tolerance}, expected a positive number of nats"
@@ -107,10 +135,10 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     /// variates of [`Tape::fit_controls`](super::Tape::fit_controls) are fitted to the first rows, with draws
     /// of their own. About one row in ten stays
     /// somewhat above the tolerance by chance; more do where long series make the estimates' tails heavy,
-    /// and [`Scores::above_tolerance`] counts them.
+    /// or where the products allowed do not suffice, and [`Scores::above_tolerance`] counts them.
     ///
     /// # Errors
-    /// [`ScoreError`]; a flow that is not certified to be invertible gives [`Error::Schedule`] inside.
+    /// [`ScoreError`], where it can be before anything is spent.
     pub fn score(
         &self,
         b: &B,
@@ -129,21 +157,32 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
         if let Some(tolerance) = tolerance.filter(|t| t.is_nan() || *t <= 0.0) {
             return Err(ScoreError::Tolerance { tolerance });
         }
-        let estimator = self
-            .estimator(b, accuracy)
-            .map_err(|error| ScoreError::Compute(Error::Schedule(error)))?;
+        let certified = |bound: f64| (0.0..1.0).contains(&bound);
+        if let Some(block) = self.contractions().position(|bound| !certified(bound)) {
+            return Err(ScoreError::NotCertified { block });
+        }
+        let schedule = |error| ScoreError::Compute(Error::Schedule(error));
+        let estimator = self.estimator(b, accuracy).map_err(schedule)?;
+        let needed = match (estimator, tolerance) {
+            (Estimator::Explicit, _) => self.explicit_products(),
+            _ => self.least_products(estimator).map_err(schedule)?,
+        };
+        if needed > most {
+            return Err(match tolerance {
+                None => ScoreError::TooManyProducts { needed, most },
+                Some(_) => ScoreError::TooFewProducts {
+                    least: needed.min(self.explicit_products()),
+                    most,
+                },
+            });
+        }
         let count = rows.len() / self.dim.max(1);
+        let workers = workers.min(count.max(1));
         let mut evaluator = Evaluator::new(b, self, estimator, count, workers)?;
-        match (estimator, tolerance) {
-            (Estimator::Explicit, _) => {
-                let needed = (self.dim * self.blocks.len()) as u64;
-                if needed > most {
-                    return Err(ScoreError::TooManyProducts { needed, most });
-                }
-                self.exact(b, &mut evaluator, rows, key)
-            }
-            (Estimator::Series(_), tolerance) => {
-                let tolerance = tolerance.unwrap_or(f64::INFINITY);
+        let tolerance = tolerance.unwrap_or(f64::INFINITY);
+        match estimator {
+            Estimator::Explicit => self.exact(b, &mut evaluator, rows, key),
+            Estimator::Series(_) => {
                 let mut spending = Spending {
                     evaluator: &mut evaluator,
                     flow: self,
@@ -168,26 +207,45 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     /// [`ScheduleError`] for a flow that is not certified to be invertible.
     pub fn estimator(&self, b: &B, accuracy: Accuracy) -> Result<Estimator, ScheduleError> {
         let widths = self.widths(b);
-        let contraction = self.blocks.iter().map(Block::bound);
-        let contraction = contraction.fold(0.0, f64::max);
+        let mut contraction = 0.0_f64;
+        for bound in self.contractions() {
+            if !(0.0..1.0).contains(&bound) {
+                return Err(ScheduleError::Contraction { contraction: bound });
+            }
+            contraction = contraction.max(bound);
+        }
         let choose = |choice| Estimator::choose(choice, Quantity::Value, &widths, contraction);
         let series = choose(EstimatorChoice::Series {
             schedule: SeriesSchedule::Certified,
             trace: TraceEstimator::new(Probe::Rademacher, 1),
             exact_first: true,
         })?;
-        let blocks = self.blocks.len() as f64;
         let Accuracy::StandardError { most_products, .. } = accuracy else {
             return Ok(Estimator::Explicit);
         };
-        let explicit = self.dim as f64;
         let pilot = Moments::PILOT as f64 * series.products(self.dim, contraction)?;
-        let affordable = explicit * blocks <= most_products as f64;
-        Ok(if explicit <= pilot && affordable {
+        let cheap = self.dim as f64 <= pilot || self.least_products(series)? > most_products;
+        let affordable = self.explicit_products() <= most_products;
+        Ok(if cheap && affordable {
             Estimator::Explicit
         } else {
             series
         })
+    }
+
+    /// What explicit Jacobians take, of a row.
+    const fn explicit_products(&self) -> u64 {
+        self.dim as u64 * self.blocks.len() as u64
+    }
+
+    /// What a pilot, the fit of the control variates and one estimate take in expectation, of a row.
+    fn least_products(&self, estimator: Estimator) -> Result<u64, ScheduleError> {
+        let mut least = 0.0;
+        for bound in self.contractions() {
+            let estimate = estimator.products(self.dim, bound)?;
+            least += (Moments::PILOT + 1) as f64 * estimate + fitting(estimator, estimate);
+        }
+        Ok(libm::ceil(least) as u64)
     }
 
     fn exact(
@@ -202,102 +260,64 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
         let rounding = self.rounding(b).map_err(Error::Device)?;
         let row = |log_density| RowScore {
             log_density,
-            standard_error: 0.0,
+            // What is not finite is not known.
+            standard_error: 0.0 * log_density,
             rounding,
         };
+        let rows: Vec<RowScore> = figures.into_iter().map(row).collect();
         Ok(Scores {
-            rows: figures.into_iter().map(row).collect(),
+            above_tolerance: above(&rows, 0.0),
+            rows,
             estimator: Estimator::Explicit,
             products,
-            above_tolerance: 0,
         })
     }
 }
 
-/// Estimates, row by row as many as it needs.
-struct Spending<'a, B: FlowBackend> {
-    evaluator: &'a mut Evaluator<B>,
-    flow: &'a ResidualFlow<B>,
-    tolerance: f64,
-    most: u64,
-    products: u64,
+/// How many standard errors are above `tolerance`, or NaN.
+fn above(rows: &[RowScore], tolerance: f64) -> usize {
+    let within = |row: &&RowScore| row.standard_error <= tolerance;
+    rows.len() - rows.iter().filter(within).count()
 }
 
-impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
-    fn run(
-        &mut self,
-        b: &B,
-        rows: &[B::Scalar],
-        key: Key,
-    ) -> Result<(Vec<RowScore>, usize), ScoreError<B::Error>> {
-        let dim = self.flow.dim.max(1);
-        let count = rows.len() / dim;
-        let mut pilot = alloc::vec![Moments::default(); count];
-        let mut figures = Vec::new();
-        let controls = self
-            .evaluator
-            .fit_controls(b, self.flow, rows, key.fold_in(2))?;
-        for sample in 0..Moments::PILOT {
-            figures.clear();
-            let key = key.fold_in(0).fold_in(sample);
-            self.products += self
-                .evaluator
-                .log_density(b, self.flow, rows, key, &mut figures)?;
-            let pairs = pilot.iter_mut().zip(&figures);
-            pairs.for_each(|(moments, &figure)| moments.push(figure));
-        }
-        let per_row = self.products as f64 / count.max(1) as f64;
-        let affordable = (self.most as f64 - per_row - controls as f64 / count.max(1) as f64)
-            / (per_row / Moments::PILOT as f64);
-        let affordable = (affordable as u64).max(1);
-        // A NaN saturates to 0, and more than can be counted to the most.
-        let needs =
-            |moments: &Moments| (moments.needed(self.tolerance) as u64).clamp(1, affordable);
-        // The neediest first: those that still need estimates are then a prefix.
-        let mut order: Vec<(u64, usize)> = pilot.iter().map(needs).zip(0..).collect();
-        order.sort_unstable_by(|x, y| y.cmp(x));
-        let mut sorted: Vec<B::Scalar> = Vec::with_capacity(rows.len());
-        for &(_, row) in &order {
-            sorted.extend(rows.iter().skip(row * dim).take(dim));
-        }
-        let mut fresh = alloc::vec![Moments::default(); count];
-        let mut sample = 0;
-        let mut left = count;
-        while left > 0 {
-            figures.clear();
-            let rows = sorted.get(..left * dim).unwrap_or_default();
-            let key = key.fold_in(1).fold_in(sample);
-            self.products += self
-                .evaluator
-                .log_density(b, self.flow, rows, key, &mut figures)?;
-            for (moments, &figure) in fresh.iter_mut().zip(&figures) {
-                moments.push(figure);
-            }
-            sample += 1;
-            left = order.partition_point(|&(needed, _)| needed > sample);
-        }
-        self.products += controls;
-        let nothing = RowScore {
-            log_density: f64::NAN,
-            standard_error: f64::INFINITY,
-            rounding: 0.0,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::residual::ResidualOptions;
+    use detfree_core::reference::Heap;
+    use detfree_core::{Activation, BaseDensity};
+
+    /// Between the certificates of a training the weights are held by power iterations, which certify
+    /// nothing: neither then do scores. A duplicate is certified.
+    #[test]
+    fn flows_without_a_certificate_are_refused() {
+        let b = Heap::<f64>::new();
+        let options = ResidualOptions {
+            blocks: 3,
+            hidden: alloc::vec![4],
+            activation: Activation::Tanh,
+            lipschitz: 0.9,
+            base: BaseDensity::Normal,
         };
-        let mut scores = alloc::vec![nothing; count];
-        for (fresh, &(_, row)) in fresh.iter().zip(&order) {
-            if let (Some(score), Some(pilot)) = (scores.get_mut(row), pilot.get(row)) {
-                score.log_density = fresh.mean();
-                score.standard_error = libm::sqrt(pooled(pilot, fresh) / fresh.count() as f64);
-            }
+        let mut flow = ResidualFlow::random(&b, 2, &options, Key::new(1)).unwrap();
+        flow.blocks[1].restrain(&b).unwrap();
+        let most_products = 10_000;
+        for accuracy in [
+            Accuracy::Exact { most_products },
+            Accuracy::StandardError {
+                tolerance: 0.1,
+                most_products,
+            },
+        ] {
+            let score =
+                |flow: &ResidualFlow<_>| flow.score(&b, &[0.1; 4], accuracy, Key::new(1), 1);
+            let refused = ScoreError::NotCertified { block: 1 };
+            assert_eq!(score(&flow), Err(refused));
+            assert!(matches!(
+                flow.estimator(&b, accuracy),
+                Err(ScheduleError::Contraction { .. })
+            ));
+            assert!(score(&flow.duplicate(&b).unwrap()).is_ok());
         }
-        let above = |score: &&RowScore| score.standard_error > self.tolerance;
-        let above = scores.iter().filter(above).count();
-        Ok((scores, above))
     }
-}
-
-/// The variance of one estimate from two sets of them: few fresh ones alone would tell it badly.
-fn pooled(pilot: &Moments, fresh: &Moments) -> f64 {
-    let (m, n) = (pilot.count() as f64 - 1.0, fresh.count() as f64 - 1.0);
-    let fresh = if n > 0.0 { n * fresh.variance() } else { 0.0 };
-    (m * pilot.variance() + fresh) / (m + n)
 }

@@ -102,6 +102,95 @@ fn estimates_cover_exact_scores() {
     assert!(scores.products < exact.products * 100);
 }
 
+/// What cannot be scored is no score within tolerance, however it is computed.
+#[test]
+fn rows_that_are_not_finite_are_counted() {
+    let wanted = |most_products| Accuracy::StandardError {
+        tolerance: 1e9,
+        most_products,
+    };
+    for (dim, most) in [(3, 10_000), (300, 500)] {
+        let flow = flow(dim, 0.8);
+        let mut x = inputs(5, dim);
+        x[0] = f64::NAN;
+        x[2 * dim + 1] = f64::INFINITY;
+        let scores = score(&flow, &x, wanted(most), 1);
+        assert_eq!(scores.estimator == Estimator::Explicit, dim == 3);
+        assert_eq!(scores.above_tolerance, 2);
+        for (r, row) in scores.rows.iter().enumerate() {
+            let finite = r != 0 && r != 2;
+            assert_eq!(row.standard_error.is_finite(), finite, "row {r}");
+        }
+    }
+}
+
+/// The refusal of explicit Jacobians that take too many products comes before their memory, here 20 GB on
+/// each of 100 threads if it were taken for all rows.
+#[test]
+fn refusals_come_before_the_memory() {
+    let dim = 5_000;
+    let flow = flow(dim, 0.8);
+    let refused = flow.score(
+        &Host::new(),
+        &inputs(100, dim),
+        Accuracy::Exact { most_products: 5 },
+        Key::new(1),
+        100,
+    );
+    let (needed, most) = (10_000, 5);
+    assert_eq!(refused, Err(ScoreError::TooManyProducts { needed, most }));
+}
+
+/// A budget below what the pilot and an estimate take is refused with what they take, which then suffices,
+/// and is not idle.
+#[test]
+fn a_budget_that_is_too_small_is_refused() {
+    let flow = flow(300, 0.8);
+    let x = inputs(20, 300);
+    let with = |most_products| Accuracy::StandardError {
+        tolerance: 1e-6,
+        most_products,
+    };
+    let refused = |most| flow.score(&Host::new(), &x, with(most), Key::new(1), 1);
+    let Err(ScoreError::TooFewProducts { least, most: 100 }) = refused(100) else {
+        panic!("{:?}", refused(100));
+    };
+    let too_few = ScoreError::TooFewProducts {
+        least,
+        most: least - 1,
+    };
+    assert_eq!(refused(least - 1), Err(too_few));
+    let scores = score(&flow, &x, with(least), 1);
+    // Rows' numbers of terms are stratified: their mean is off its expectation by a few percent.
+    let per_row = scores.products as f64 / 20.0;
+    let ratio = per_row / least as f64;
+    assert!(ratio > 0.9 && ratio < 1.1, "{per_row} of {least}");
+    assert_eq!(scores.above_tolerance, 20);
+}
+
+/// Where explicit Jacobians are within a budget that is too small for a pilot and an estimate, they serve,
+/// although a pilot alone would be cheaper.
+#[test]
+fn explicit_jacobians_serve_small_budgets() {
+    let dim = 90;
+    let flow = flow(dim, 0.8);
+    let with = |most_products| Accuracy::StandardError {
+        tolerance: 0.05,
+        most_products,
+    };
+    let x = inputs(3, dim);
+    let scores = score(&flow, &x, with(180), 1);
+    assert_eq!(scores.estimator, Estimator::Explicit);
+    let refused = flow.score(&Host::new(), &x, with(179), Key::new(1), 1);
+    let too_few = ScoreError::TooFewProducts {
+        least: 180,
+        most: 179,
+    };
+    assert_eq!(refused, Err(too_few));
+    let plenty = score(&flow, &x, with(10_000), 1);
+    assert!(matches!(plenty.estimator, Estimator::Series(_)));
+}
+
 /// A budget that ends before the tolerance is reached is kept to, and the rows above it are counted.
 #[test]
 fn a_budget_is_kept() {
