@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use detfree_core::{Allocate, Backend, Draw, Error, FlowBackend, Key, Shape};
 
+use super::rounding::Rounding;
 use super::{Estimator, ResidualFlow, Tape};
 
 /// The most rows that are evaluated at once on a thread.
@@ -25,6 +26,8 @@ struct Worker<B: Backend> {
     log: Vec<f64>,
     /// Of all its pieces, one after the other.
     figures: Vec<f64>,
+    /// Bounds of their rounding, where those are wanted.
+    rounding: Vec<f64>,
     products: u64,
     outcome: Result<(), Error<B::Error>>,
 }
@@ -54,6 +57,7 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
                 rows: alloc::vec![B::Scalar::default(); shape.rows * shape.dim],
                 log: alloc::vec![0.0; shape.rows],
                 figures: Vec::new(),
+                rounding: Vec::new(),
                 products: 0,
                 outcome: Ok(()),
             })
@@ -107,6 +111,40 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
         key: Key,
         out: &mut Vec<f64>,
     ) -> Result<u64, Error<B::Error>> {
+        let products = self.run(b, flow, rows, key, None)?;
+        self.gather(rows.len(), |worker| &worker.figures, out);
+        Ok(products)
+    }
+
+    /// The same with explicit Jacobians, and for every row a bound of what rounding does to their
+    /// log-determinants.
+    ///
+    /// # Errors
+    /// As [`Self::log_density`].
+    pub(super) fn bounded_log_density(
+        &mut self,
+        b: &B,
+        flow: &ResidualFlow<B>,
+        rows: &[B::Scalar],
+        key: Key,
+        out: &mut Vec<f64>,
+        bounds: &mut Vec<f64>,
+    ) -> Result<u64, Error<B::Error>> {
+        let rounding = Rounding::new(b, flow)?;
+        let products = self.run(b, flow, rows, key, Some(&rounding))?;
+        self.gather(rows.len(), |worker| &worker.figures, out);
+        self.gather(rows.len(), |worker| &worker.rounding, bounds);
+        Ok(products)
+    }
+
+    fn run(
+        &mut self,
+        b: &B,
+        flow: &ResidualFlow<B>,
+        rows: &[B::Scalar],
+        key: Key,
+        rounding: Option<&Rounding>,
+    ) -> Result<u64, Error<B::Error>> {
         let dim = self.shape.dim.max(1);
         if !rows.len().is_multiple_of(dim) {
             return Err(Error::Shape {
@@ -118,7 +156,8 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
         let (piece, step) = (self.shape.rows, self.workers.len());
         b.each_shard(&mut self.workers, |b, worker| {
             let pieces = rows.chunks(piece * dim).enumerate();
-            worker.outcome = worker.run(b, flow, pieces.skip(worker.number).step_by(step), key);
+            let pieces = pieces.skip(worker.number).step_by(step);
+            worker.outcome = worker.run(b, flow, pieces, key, rounding);
             Ok(())
         })?;
         let mut products = 0;
@@ -126,15 +165,18 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
             core::mem::replace(&mut worker.outcome, Ok(()))?;
             products += worker.products;
         }
-        let start = out.len();
-        let pieces = (rows.len() / dim).div_ceil(piece);
-        for number in 0..pieces {
-            let worker = self.workers.get(number % step);
-            let figures = worker.map_or(&[][..], |worker| &worker.figures);
-            out.extend(figures.iter().skip(number / step * piece).take(piece));
-        }
-        out.truncate(start + rows.len() / dim);
         Ok(products)
+    }
+
+    /// What the workers found for `numbers` numbers, in the order of their rows.
+    fn gather(&self, numbers: usize, of: impl Fn(&Worker<B>) -> &[f64], out: &mut Vec<f64>) {
+        let (piece, step) = (self.shape.rows, self.workers.len());
+        let (start, rows) = (out.len(), numbers / self.shape.dim.max(1));
+        for number in 0..rows.div_ceil(piece) {
+            let found = self.workers.get(number % step).map_or(&[][..], &of);
+            out.extend(found.iter().skip(number / step * piece).take(piece));
+        }
+        out.truncate(start + rows);
     }
 }
 
@@ -152,8 +194,10 @@ impl<B: FlowBackend> Worker<B> {
         flow: &ResidualFlow<B>,
         pieces: impl Iterator<Item = (usize, &'a [B::Scalar])>,
         key: Key,
+        rounding: Option<&Rounding>,
     ) -> Result<(), Error<B::Error>> {
         self.figures.clear();
+        self.rounding.clear();
         self.products = 0;
         for (number, piece) in pieces {
             self.take(piece);
@@ -163,6 +207,10 @@ impl<B: FlowBackend> Worker<B> {
                 .log_density(b, flow, &self.rows, draw, &mut self.log)?;
             self.products += work.products;
             self.figures.extend_from_slice(&self.log);
+            if let Some(rounding) = rounding {
+                rounding.of_rows(b, &mut self.tape, &mut self.log)?;
+                self.rounding.extend_from_slice(&self.log);
+            }
         }
         Ok(())
     }

@@ -8,5 +8,6 @@ mod estimator;
 mod gradient;
 mod inverse;
 mod plain;
+mod rounding;
 mod score;
 mod training;
