@@ -7,7 +7,7 @@
 //! | `faer` (default) | module `faer`: the fast CPU backend |
 //! | `cuda` | module `cuda`: the backend for NVIDIA devices; needs `std`, and a driver when it runs |
 //! | `nalgebra` | module `nalgebra`: a backend over nalgebra, its matrices in and out |
-//! | `flows` | module `flows`: nets, relative-gradient flows, training, model files |
+//! | `flows` | module `flows`: residual and relative-gradient flows, unmixing, training, model files |
 //!
 //! ```
 //! use detfree::{Closures, Dense, Key, Shape, log_det, reference::Heap};
@@ -54,5 +54,5 @@ pub use detfree_flows as flows;
 
 /// The code in the README is compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

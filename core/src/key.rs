@@ -38,6 +38,13 @@ impl Key {
     }
 
     /// A key from any generator.
+    ///
+    /// ```
+    /// use detfree_core::Key;
+    /// use rand_core::SeedableRng;
+    /// let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
+    /// assert_ne!(Key::from_rng(&mut rng), Key::from_rng(&mut rng));
+    /// ```
     pub fn from_rng(rng: &mut (impl Rng + ?Sized)) -> Self {
         Self::new(rng.next_u64())
     }

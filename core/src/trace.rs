@@ -43,12 +43,6 @@ impl TraceEstimator {
         }
     }
 
-    /// The law of the probes.
-    #[must_use]
-    pub const fn probe(&self) -> Probe {
-        self.probe
-    }
-
     /// The number of passes in `dim` dimensions.
     #[must_use]
     pub fn passes(&self, dim: usize) -> u32 {

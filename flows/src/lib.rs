@@ -1,5 +1,15 @@
-//! Normalizing flows trained without determinants: nets, relative-gradient flows, optimisers and
-//! model files, generic over the backend.
+//! Normalizing flows trained without determinants, generic over the backend.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`relative`] | flows of unconstrained square layers, by the relative gradient (Gresele et al. 2020) |
+//! | [`residual`] | residual flows with certified Lipschitz bounds (Chen et al. 2019): training, scores, samples |
+//! | [`mlp`] | the nets of residual blocks: products, exact first traces, gradients |
+//! | [`unmix`] | independent component analysis by the relative gradient |
+//! | [`toy`] | two-dimensional distributions to try them on |
+//!
+//! [`fit`](fn@fit) and [`Training`] train a flow of either kind, with early stopping and checkpoints; [`Model`] is one
+//! with the units of its data, as bytes of a file.
 #![no_std]
 #![forbid(unsafe_code)]
 

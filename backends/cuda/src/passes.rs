@@ -55,7 +55,7 @@ impl<T: DeviceScalar> Cuda<T> {
     }
 
     /// Lanes of a warp for every row: the first arguments are the rows, their numbers, and log₂ of
-    /// the lanes. An item of a row takes `items` lanes at most.
+    /// the lanes.
     pub(crate) fn row_pass<const N: usize>(
         &self,
         kernel: &Kernel,

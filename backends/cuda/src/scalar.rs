@@ -7,9 +7,6 @@ use crate::launch::{Argument, ColumnMajor};
 
 /// Sealed companion of [`DeviceScalar`].
 pub trait Compiled: DeviceRepr + ValidAsZeroBits + ColumnMajor {
-    /// The end of a kernel's name.
-    const TYPE: &'static str;
-
     /// What belongs to this type.
     fn choose<X>(single: X, double: X) -> X;
 
@@ -21,8 +18,6 @@ pub trait Compiled: DeviceRepr + ValidAsZeroBits + ColumnMajor {
 pub trait DeviceScalar: Scalar + Compiled {}
 
 impl Compiled for f32 {
-    const TYPE: &'static str = "f32";
-
     fn choose<X>(single: X, _: X) -> X {
         single
     }
@@ -33,8 +28,6 @@ impl Compiled for f32 {
 }
 
 impl Compiled for f64 {
-    const TYPE: &'static str = "f64";
-
     fn choose<X>(_: X, double: X) -> X {
         double
     }

@@ -50,6 +50,10 @@ impl<S: Storage, R: Storage<Item = f64>> Backend for NalgebraOn<S, R> {
         self.passes.dot_rows(rows, a, x, y, out)
     }
 
+    fn flush_tiny(&self, rows: Range<usize>, x: &mut Dense<S>) -> Result<(), Infallible> {
+        self.passes.flush_tiny(rows, x)
+    }
+
     fn scale_rows(&self, c: &Dense<R>, x: &mut Dense<S>) -> Result<(), Infallible> {
         self.passes.scale_rows(c, x)
     }

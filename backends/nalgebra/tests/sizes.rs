@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 
-use detfree_core::{Allocate, Dense, DenseBackend, Fill, Key, Op, Scalar, Shape, Store};
+use detfree_core::{Allocate, Backend, Dense, DenseBackend, Fill, Key, Op, Scalar, Shape, Store};
 use detfree_nalgebra::{Nalgebra, NalgebraArrays, NalgebraOn, columns, columns_mut};
 use nalgebra::{DMatrix, RealField, SMatrix};
 
@@ -102,4 +102,16 @@ fn a_weight_acts_as_its_matrix_does() {
         let error = (columns(&output) - x).abs().max();
         assert!(error <= 16.0 * f64::EPSILON, "{error}");
     }
+}
+
+#[test]
+fn numbers_too_small_to_matter_become_zero() {
+    let b = Nalgebra::<f64>::new();
+    let mut x = b.batch(Shape::new(3, 2)).unwrap();
+    b.upload(&[1e-310, 1.0, 1e-310, f64::NAN, 1e-310, -2.0], &mut x)
+        .unwrap();
+    b.flush_tiny(0..2, &mut x).unwrap();
+    let bits = x.as_slice().iter().map(|x| x.to_bits());
+    let want = [0.0, 1.0, 0.0, f64::NAN, 1e-310, -2.0].map(f64::to_bits);
+    assert!(bits.eq(want), "{x:?}");
 }
