@@ -39,6 +39,7 @@ extern crate std;
 
 mod activation;
 mod adam;
+mod affine;
 mod backend;
 mod base;
 mod dense_backend;
@@ -57,11 +58,11 @@ mod schedule;
 mod series;
 mod terms;
 mod trace;
-pub mod unfused;
 mod workspace;
 
 pub use activation::Activation;
 pub use adam::Adam;
+pub use affine::Affine;
 pub use backend::{Allocate, Backend, Fill, Op, Shape, Store};
 pub use base::BaseDensity;
 pub use dense_backend::{DenseBackend, Link};
@@ -70,12 +71,12 @@ pub use error::Error;
 pub use estimate::{Estimate, Moments};
 #[cfg(feature = "alloc")]
 pub use estimate::{log_det, log_det_to_tolerance};
-pub use flow_backend::FlowBackend;
+pub use flow_backend::{FlowBackend, unfused};
 pub use key::Key;
 pub use log_det::{ExactFirst, LogDet};
 pub use operator::{BilinearGradient, Closures, FirstTrace, Matrix, Operator};
 pub use reference::{Dense, Reference, Storage, StorageError};
-pub use relative::{Affine, ChannelRelative, DenseRelative, GuardedStep, RelativeGradient, Side};
+pub use relative::{ChannelRelative, DenseRelative, GuardedStep, RelativeGradient, Side};
 pub use scalar::Scalar;
 pub use schedule::{Quantity, RouletteSchedule, ScheduleError};
 pub use series::{FirstTerm, Series, Work};

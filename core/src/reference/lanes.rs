@@ -13,36 +13,28 @@ pub(crate) fn axpy<T: Scalar>(a: T, x: &[T], y: &mut [T]) {
 
 /// ⟨x, y⟩ accumulated in T.
 pub(crate) fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
-    let (x, x_rest) = x.as_chunks::<LANES>();
-    let (y, y_rest) = y.as_chunks::<LANES>();
-    let mut lanes = [T::zero(); LANES];
-    for (x, y) in x.iter().zip(y) {
-        for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += x * y;
-        }
-    }
-    let mut rest = T::zero();
-    for (&x, &y) in x_rest.iter().zip(y_rest) {
-        rest += x * y;
-    }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest
+    dot_in(x, y, |x| x)
 }
 
 /// ⟨x, y⟩ accumulated in `f64`, in a fixed order: the specification of
 /// [`Backend::dot_rows`](crate::Backend::dot_rows), a row at a time.
 pub fn dot_f64<T: Scalar>(x: &[T], y: &[T]) -> f64 {
+    dot_in(x, y, T::to_f64)
+}
+
+#[inline(always)]
+fn dot_in<T: Scalar, A: Scalar>(x: &[T], y: &[T], accumulated: impl Fn(T) -> A) -> A {
     let (x, x_rest) = x.as_chunks::<LANES>();
     let (y, y_rest) = y.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
+    let mut lanes = [A::zero(); LANES];
     for (x, y) in x.iter().zip(y) {
         for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += x.to_f64() * y.to_f64();
+            *lane += accumulated(x) * accumulated(y);
         }
     }
-    let mut rest = 0.0;
+    let mut rest = A::zero();
     for (&x, &y) in x_rest.iter().zip(y_rest) {
-        rest += x.to_f64() * y.to_f64();
+        rest += accumulated(x) * accumulated(y);
     }
     let [a, b, c, d, e, f, g, h] = lanes;
     (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest

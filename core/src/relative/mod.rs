@@ -8,20 +8,11 @@ mod step;
 pub use channels::ChannelRelative;
 pub use dense::DenseRelative;
 
-use crate::{DenseBackend, Error};
+use crate::{Affine, DenseBackend, Error};
 
 /// How often [`RelativeGradient::guard`] halves a step: 2⁻³² of a step of ordinary size moves no
 /// weight in `f32`, so a tangent refused beyond it holds numbers that are not finite.
 const MAX_SHRINKS: u32 = 32;
-
-/// An affine layer y = W z + b, or a direction for one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Affine<T> {
-    /// W, [dim, dim].
-    pub weight: T,
-    /// b, [1, dim].
-    pub bias: T,
-}
 
 /// Which group acts: on the layer's output, or on its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ mod few_rows;
 mod many_rows;
 
 use super::step::Step;
-use super::{Affine, RelativeGradient, Side};
+use super::{RelativeGradient, Side};
 use crate::error::{check_rows, check_shape};
-use crate::{Allocate, Backend, DenseBackend, Error, Fill, FlowBackend, Shape};
+use crate::{Affine, Allocate, Backend, DenseBackend, Error, Fill, FlowBackend, Shape};
 
 /// The relative gradient of a dense D×D layer over batches of R rows.
 ///

@@ -1,6 +1,8 @@
 //! The fused passes of a flow.
 
-use crate::{Activation, Adam, Affine, BaseDensity, DenseBackend, Shape, unfused};
+pub mod unfused;
+
+use crate::{Activation, Adam, Affine, BaseDensity, DenseBackend, Shape};
 
 /// The fused elementwise passes that training and sampling a flow need beyond products.
 pub trait FlowBackend: DenseBackend {
