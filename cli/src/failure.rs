@@ -54,6 +54,9 @@ impl<E: std::fmt::Display> From<ScoreError<E>> for Failure {
                 "exact log-determinants take {needed} products a row, and {most} are allowed: raise \
                  --products, or ask for a standard error with --tol"
             )),
+            ScoreError::TooFewProducts { least, most } => Self::Option(format!(
+                "scores take {least} products a row at least, and {most} are allowed: raise --products"
+            )),
             error => Self::Compute(error.to_string()),
         }
     }
