@@ -26,7 +26,7 @@ pub(crate) const MOST_PRODUCTS: u64 = 10_000;
 const TO_WITHIN: f64 = 1e-11;
 
 /// What to score and sample a model with. Residual flows want double precision, whatever they were
-/// trained in: single would leave certified bounds of whole nats, and fixed points without digits.
+/// trained in: single would leave certified bounds of tenths of a nat, and fixed points without digits.
 pub(crate) const fn precision(model: &Model) -> Precision {
     match model.flow {
         FlowParameters::Relative(_) => model.precision,
