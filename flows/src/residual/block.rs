@@ -43,7 +43,8 @@ impl<B: FlowBackend + Allocate> Block<B> {
         let last = net.layers.len() - 1;
         for (l, Affine { weight, bias }) in net.layers.iter_mut().enumerate() {
             let mut bound = SpectralBound::new(b, weight)?;
-            bound.limit(b, weight, if l == last { limit * START } else { limit })?;
+            // As a whole: clipped, it would be no longer a random weight.
+            bound.scale(b, weight, if l == last { limit * START } else { limit })?;
             if l == last {
                 b.fill(detfree_core::Fill::Constant(0.0), bias)?;
             }
@@ -157,15 +158,6 @@ impl<B: DenseBackend> Block<B> {
         let limit = layer_limit(&self.net, self.lipschitz);
         for (layer, bound) in self.net.layers.iter_mut().zip(&mut self.bounds) {
             bound.limit(b, &mut layer.weight, limit)?;
-        }
-        Ok(())
-    }
-
-    /// The same without the certificate: the bounds are lost.
-    pub(crate) fn restrain(&mut self, b: &B) -> Result<(), Error<B::Error>> {
-        let limit = layer_limit(&self.net, self.lipschitz);
-        for (layer, bound) in self.net.layers.iter_mut().zip(&mut self.bounds) {
-            bound.restrain(b, &mut layer.weight, limit)?;
         }
         Ok(())
     }

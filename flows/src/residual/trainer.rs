@@ -17,16 +17,6 @@ use crate::norm::clip_factor;
 const STEPS: u64 = 0;
 const VALIDATION: u64 = 1;
 
-/// The share of a step's products that certifying Lipschitz bounds may take.
-const CERTIFICATION: f64 = 0.1;
-
-/// Products of a step: about 36 a weight, each of the batch's R rows.
-const PRODUCTS: f64 = 36.0;
-
-/// What a certificate takes, in products of n rows: a Gram matrix, and one or two factorisations, which run
-/// at a fraction of a product's rate.
-const CERTIFICATE: f64 = 6.0;
-
 /// How to train a residual flow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResidualTraining {
@@ -51,13 +41,10 @@ pub struct ResidualTraining {
 /// A flow with all that training it needs.
 ///
 /// Every step is Adam's (Kingma and Ba 2015) on the gradient of the mean log-likelihood, whose
-/// log-determinants are estimated without bias. After it, singular values of the weights are brought
-/// down until every block's Lipschitz constant stays below its bound. That is certified in every step
-/// where it costs less than a tenth of one, as for batches of twice as many rows as the nets are wide;
-/// else in every few steps, with the leading singular values followed in between; and always before an
-/// evaluation. Between certificates a norm may exceed its bound L by a little. The estimates stay unbiased,
-/// and with [`SeriesSchedule::Certified`](super::SeriesSchedule::Certified) their variance stays finite up
-/// to √L; a schedule of the user's that is barely certified for L has no such room.
+/// log-determinants are estimated without bias. After it, singular values of the weights are brought down
+/// until every block's Lipschitz constant is certified to be at most its bound: in every step, so that
+/// the variance of the next one's estimates is what their schedule promises. The running average is
+/// certified before an evaluation.
 pub struct ResidualTrainer<B: Backend> {
     current: ResidualFlow<B>,
     average: Option<ResidualFlow<B>>,
@@ -69,8 +56,6 @@ pub struct ResidualTrainer<B: Backend> {
     evaluator: Evaluator<B>,
     /// Steps taken.
     steps: u64,
-    /// Steps between certificates.
-    interval: u64,
 }
 
 /// Some rows of every batch.
@@ -124,7 +109,6 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
             });
         }
         let ascents = flow.blocks.iter().map(|block| Ascent::new(b, block));
-        let widest = widths.iter().copied().max().unwrap_or(1);
         Ok(Self {
             ascents: ascents.collect::<Result<_, _>>()?,
             evaluator: Evaluator::new(b, &flow, choose(Quantity::Value)?, shape.rows, count)?,
@@ -133,7 +117,6 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
                 None => None,
             },
             best: flow.duplicate(b)?,
-            interval: interval(widest, shape.rows),
             current: flow,
             options,
             estimator,
@@ -147,12 +130,6 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
         let widths = self.current.widths(b);
         self.estimator.explain(&widths, self.current.lipschitz())
     }
-}
-
-/// Steps between certificates for nets of width `n` and batches of `rows` rows.
-fn interval(n: usize, rows: usize) -> u64 {
-    let certificate = CERTIFICATE * n as f64 / rows as f64;
-    libm::ceil(certificate / (PRODUCTS * CERTIFICATION)) as u64
 }
 
 impl<B: Backend> ResidualTrainer<B> {
@@ -255,7 +232,6 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
         self.steps += 1;
         let warm = (self.steps as f64 / self.options.warm_up.max(1) as f64).min(1.0);
         let adam = Adam::new(rate * warm, self.steps);
-        let certify = self.steps.is_multiple_of(self.interval);
         let blocks = self.current.blocks.iter_mut().zip(&mut self.ascents);
         let mut turns: Vec<_> = blocks
             .zip(&mut total.blocks)
@@ -276,13 +252,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
             turn.outcome = ascent
                 .step(b, &adam, factor, gradient, block)
                 .map_err(Error::Device)
-                .and_then(|()| {
-                    if certify {
-                        block.limit(b)
-                    } else {
-                        block.restrain(b)
-                    }
-                });
+                .and_then(|()| block.limit(b));
             Ok(())
         })?;
         for turn in turns {

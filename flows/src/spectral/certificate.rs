@@ -8,6 +8,10 @@ use detfree_core::{Allocate, Backend, DenseBackend, Fill, Op, Scalar, Shape, Sto
 /// singular values, and by 0.1% for those of a Gaussian matrix.
 const SQUARINGS: i32 = 5;
 
+/// The largest α of [`Certificate::clip`]: it leaves the largest singular value a half, where the bound is
+/// met, and that is rare.
+const STRONGEST: f64 = 0.5;
+
 /// The memory of certificates of weights of one shape, and the Gram matrix of the last one.
 pub(super) struct Certificate<B: Backend> {
     /// Of the weight, [out, in].
@@ -21,6 +25,10 @@ pub(super) struct Certificate<B: Backend> {
     /// The factor of every row of a power.
     scale: B::Rows,
     host: Vec<f64>,
+    /// A weight, while it is clipped.
+    before: B::Batch,
+    /// log tr A^(2^(SQUARINGS − 1)), the power that [`Self::schatten`] leaves over its trace.
+    log_trace: f64,
 }
 
 impl<B: DenseBackend + Allocate> Certificate<B> {
@@ -35,6 +43,8 @@ impl<B: DenseBackend + Allocate> Certificate<B> {
             products_of_power: b.rows(smaller)?,
             scale: b.rows(smaller)?,
             host: alloc::vec![0.0; shape.rows.max(smaller)],
+            before: b.batch(shape)?,
+            log_trace: 0.0,
         })
     }
 }
@@ -118,6 +128,7 @@ impl<B: DenseBackend> Certificate<B> {
         self.scale_power(b, 1.0 / trace)?;
         for k in 1..=SQUARINGS {
             let t = self.squared_norm_of_power(b)?;
+            self.log_trace = log;
             log = 2.0 * log + libm::log(t);
             slack += libm::ldexp(gamma(n as f64) / t, -k - 1);
             if k < SQUARINGS {
@@ -132,6 +143,43 @@ impl<B: DenseBackend> Certificate<B> {
         slack += 16.0 * f64::EPSILON * (1.0 + log.abs());
         let root = libm::exp(log);
         Ok(finite_or_infinite(root * (1.0 + slack)))
+    }
+
+    /// W ← W (1 − α (WᵀW/s²)^(k/2)), k = 2^SQUARINGS, with s the bound that [`Self::schatten`] has just
+    /// found of W: a singular value x s becomes x (1 − α x^k) s, whose largest on [0, 1] is `limit` by the
+    /// choice of α. Those a little below it keep what they have, to 1 − α x^k.
+    ///
+    /// With a = limit/s the largest is at x = 1 and α = 1 − a, unless a < k/(k+1): then it is within, and
+    /// α = (k/((k+1) a))^k/(k+1). Were α above [`STRONGEST`], W is scaled down for the rest.
+    pub(super) fn clip(
+        &mut self,
+        b: &B,
+        weight: &mut B::Batch,
+        bound: f64,
+        limit: f64,
+    ) -> Result<(), B::Error> {
+        let k = libm::ldexp(1.0, SQUARINGS);
+        let (peak, wanted) = (k / (k + 1.0), limit / bound);
+        let least = peak * libm::pow((k + 1.0) * STRONGEST, -1.0 / k);
+        let reached = wanted.max(least);
+        let alpha = if reached < peak {
+            libm::pow(peak / reached, k) / (k + 1.0)
+        } else {
+            1.0 - reached
+        };
+        let rest = wanted / reached;
+        let to_power = libm::exp(self.log_trace - k * libm::log(bound));
+        b.fill_rows(rest, &mut self.products)?;
+        b.scale_rows(&self.products, weight)?;
+        b.copy(weight, &mut self.before)?;
+        self.scale_power(b, -alpha * to_power)?;
+        let rows = 0..self.shape.rows;
+        let (power, before) = (&self.power, &self.before);
+        if self.shape.dim <= self.shape.rows {
+            b.apply(rows, power, Op::Plain, before, Store::Add, weight)
+        } else {
+            b.outer(rows, 1.0, power, before, Store::Add, weight)
+        }
     }
 
     fn scale_power(&mut self, b: &B, factor: f64) -> Result<(), B::Error> {

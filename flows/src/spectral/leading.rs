@@ -46,12 +46,14 @@ impl<B: DenseBackend> Leading<B> {
     /// Shortens W along every followed vector whose image is longer than `limit`:
     /// W ← W (I − Σ_i f_i v_i v_iᵀ) with 1 − f_i = limit/‖W v_i‖. The other directions keep what they
     /// have, where scaling W would take from all of them. No norm grows, whatever the vectors are.
+    ///
+    /// Returns whether every followed vector was too long: others that are not followed then are, too.
     pub(super) fn shrink(
         &mut self,
         b: &B,
         weight: &mut B::Batch,
         limit: f64,
-    ) -> Result<(), B::Error> {
+    ) -> Result<bool, B::Error> {
         let all = 0..self.lengths.len();
         let (vectors, images) = (&mut self.vectors, &mut self.images);
         b.apply(all.clone(), weight, Op::Plain, vectors, Store::Set, images)?;
@@ -84,7 +86,7 @@ impl<B: DenseBackend> Leading<B> {
             b.scale_rows(&self.squares, images)?;
             b.outer(all, 1.0, images, vectors, Store::Add, weight)?;
         }
-        Ok(())
+        Ok(self.lengths.iter().all(|&factor| factor < 0.0))
     }
 
     /// By Gram and Schmidt, twice for what the first round leaves; a vector that vanishes, or is lost,

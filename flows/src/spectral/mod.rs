@@ -12,20 +12,21 @@ use leading::Leading;
 /// the next steps, have that much room before they meet the limit.
 const MARGIN: f64 = 1.0 / 256.0;
 
-/// By how much a weight is scaled down, one after the other, before the Schatten bound decides: scaling
-/// takes from all directions what a few have too much.
+/// By how much a clipped weight is scaled down, one after the other, where rounding has left too much of
+/// it, before the Schatten bound decides: scaling takes from all directions what a few have too much.
 const SCALINGS: [f64; 4] = [1.0 / 2048.0, 1.0 / 512.0, 1.0 / 128.0, 1.0 / 32.0];
 
 /// An upper bound of the spectral norm ‖W‖₂ of one weight, kept valid while the weight is trained.
 ///
 /// | | what it does | products of n² m |
 /// |---|---|---|
-/// | [`Self::restrain`] | follows the leading singular vectors and shortens W along them; certifies nothing | 24/m |
-/// | [`Self::limit`] | the same, then the certificate c² I − WᵀW ≻ 0 by Cholesky | 1, and n³/3 |
+/// | [`Self::limit`] | shortens W along the leading singular vectors, which it follows, then the certificate c² I − WᵀW ≻ 0 by Cholesky | 1, and n³/3 |
+/// | … where that fails | W ← W (1 − α (WᵀW/s²)ᵖ) with the Schatten bound s, and the certificate anew | 7, and 2n³/3 |
 /// | [`Self::certify`] | the Schatten bound ‖W‖₂ ≤ (tr (WᵀW)ᵖ)^(1/2p), p = 32, by repeated squaring | 5 |
 ///
-/// for a weight [m, n], n ≤ m. Where its certificate fails, `limit` scales the weight down a little
-/// and tries again, and in the end falls back on the Schatten bound. Power iterations approach a norm
+/// for a weight [m, n], n ≤ m, and at most that many for another. The polynomial takes from singular values at
+/// the bound and next to nothing from those a tenth below. What of a certificate then still fails, by the
+/// rounding of the polynomial, scales the weight down until it holds. Power iterations approach a norm
 /// from below and certify nothing; what rounding may have taken from a bound or a certificate is added
 /// to it.
 ///
@@ -111,24 +112,8 @@ impl<B: DenseBackend> SpectralBound<B> {
         Ok(())
     }
 
-    /// Brings the singular values that it finds above `limit` down to it, less a small margin. The bound
-    /// is lost, and infinite, until it is certified again.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the weight has another shape; the device's.
-    pub fn restrain(
-        &mut self,
-        b: &B,
-        weight: &mut B::Batch,
-        limit: f64,
-    ) -> Result<(), Error<B::Error>> {
-        self.check(b, weight)?;
-        self.bound = f64::INFINITY;
-        self.leading.shrink(b, weight, limit * (1.0 - MARGIN))?;
-        Ok(())
-    }
-
-    /// Shrinks the weight where needed until ‖W‖₂ ≤ `limit` is certified.
+    /// Shrinks singular values where needed until ‖W‖₂ ≤ `limit` is certified. A weight with numbers that
+    /// are not finite is left with a bound of ∞.
     ///
     /// # Errors
     /// [`Error::Shape`] where the weight has another shape; the device's.
@@ -138,9 +123,22 @@ impl<B: DenseBackend> SpectralBound<B> {
         weight: &mut B::Batch,
         limit: f64,
     ) -> Result<(), Error<B::Error>> {
-        self.restrain(b, weight, limit)?;
+        self.check(b, weight)?;
+        self.bound = f64::INFINITY;
+        let crowded = self.leading.shrink(b, weight, limit * (1.0 - MARGIN))?;
         let certificate = &mut self.certificate;
         let mut trace = certificate.gram(b, weight)?;
+        // No use in trying where more singular values are above the limit than are followed.
+        if !crowded && certificate.is_below(b, trace, limit)? {
+            self.bound = limit;
+            return Ok(());
+        }
+        self.bound = certificate.schatten(b, trace)?;
+        if self.bound <= limit || !self.bound.is_finite() {
+            return Ok(());
+        }
+        certificate.clip(b, weight, self.bound, limit * (1.0 - MARGIN))?;
+        trace = certificate.gram(b, weight)?;
         for excess in SCALINGS {
             if certificate.is_below(b, trace, limit)? {
                 self.bound = limit;
@@ -148,11 +146,21 @@ impl<B: DenseBackend> SpectralBound<B> {
             }
             trace = certificate.scale(b, 1.0 - excess, weight, trace)?;
         }
-        self.bound = certificate.schatten(b, trace)?;
+        self.scale(b, weight, limit)
+    }
+
+    /// Scales the weight down as a whole where ‖W‖₂ ≤ `limit` is not certified by squaring.
+    pub(crate) fn scale(
+        &mut self,
+        b: &B,
+        weight: &mut B::Batch,
+        limit: f64,
+    ) -> Result<(), Error<B::Error>> {
+        self.certify(b, weight)?;
         if self.bound > limit && self.bound.is_finite() {
             // Rounding of the factor and of the products moves the norm up by 2ε at most.
             let factor = limit / self.bound * (1.0 - 4.0 * B::Scalar::EPSILON);
-            certificate.scale(b, factor, weight, trace)?;
+            self.certificate.scale(b, factor, weight, 0.0)?;
             self.bound = limit;
         }
         Ok(())

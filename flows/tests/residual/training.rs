@@ -109,26 +109,34 @@ fn norms<T: Scalar>(trainer: &ResidualTrainer<Heap<T>>) -> Vec<f64> {
     parameters.blocks.iter().map(of_block).collect()
 }
 
-/// A batch of fewer rows than the nets are wide is certified every few steps: between them the norms
-/// stay within a few percent of the bound, and where they are evaluated below it.
+/// The same for nets that are wide beside the batch, at a rate at which a step of Adam raises many singular
+/// values beyond the bound at once.
 #[test]
-fn between_certificates_the_bound_is_met_nearly() {
+fn the_lipschitz_bound_holds_with_batches_smaller_than_the_width() {
     let b = Heap::<f32>::new();
     let training = ResidualTraining {
+        clip: None,
         shards: 1,
         ..TRAINING
     };
-    let mut trainer = trainer_of::<f32>(0.3, &[40, 40], 8, training);
-    let mut largest = 0.0_f64;
-    for step in 0..60 {
-        trainer.step(&b, &rows::<f32>(step)[..16], 0.01).unwrap();
-        trainer.keep(&b).unwrap();
-        largest = norms(&trainer).into_iter().fold(largest, f64::max);
+    for lipschitz in [0.3, 0.9, 0.98] {
+        let mut trainer = trainer_of::<f32>(lipschitz, &[40, 40], 8, training);
+        let mut largest = 0.0_f64;
+        for step in 0..40 {
+            trainer.step(&b, &rows::<f32>(step)[..16], 0.01).unwrap();
+            trainer.keep(&b).unwrap();
+            for norm in norms(&trainer) {
+                assert!(norm <= lipschitz, "{norm} > {lipschitz} in step {step}");
+                largest = largest.max(norm);
+            }
+            let certified = trainer.flow().contractions().fold(0.0, f64::max);
+            assert!(certified <= lipschitz, "{certified} in step {step}");
+        }
+        assert!(
+            largest > 0.4 * lipschitz,
+            "{largest}: the bound was never met"
+        );
     }
-    assert!(largest > 0.27 && largest < 0.33, "{largest}");
-    trainer.validate(&b, &rows(90)).unwrap();
-    trainer.keep(&b).unwrap();
-    assert!(norms(&trainer).into_iter().all(|norm| norm <= 0.3));
 }
 
 /// From the density of a fitted Gaussian to well above it.
