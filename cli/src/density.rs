@@ -87,7 +87,7 @@ where
         let flow = match &model.flow {
             FlowParameters::Relative(flow) => {
                 let flow = RelativeFlow::from_layers(b, dim, &flow.layers, flow.activation, base);
-                Flow::Relative(flow.map_err(detfree::Error::Device)?)
+                Flow::Relative(flow?)
             }
             FlowParameters::Residual(parameters) => {
                 let flow = ResidualFlow::from_parameters(b, dim, parameters, base);

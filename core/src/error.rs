@@ -21,6 +21,8 @@ pub enum Error<E> {
     Schedule(ScheduleError),
     /// A matrix that must be inverted is singular to working precision.
     Singular,
+    /// A number or a choice that cannot be: the sentence says which, and what it must be.
+    Invalid(&'static str),
     /// The backend failed.
     Device(E),
 }
@@ -48,6 +50,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 "the matrix is singular to working precision, so it has no inverse: \
                  start from a well-conditioned one, or take smaller steps",
             ),
+            Self::Invalid(sentence) => f.write_str(sentence),
             Self::Device(error) => error.fmt(f),
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use detfree_core::Backend;
+use detfree_core::{Backend, Error};
 
 /// The largest size of a number; NaN if one is, which `f64::max` would pass over.
 pub(crate) fn largest(numbers: impl IntoIterator<Item = f64>) -> f64 {
@@ -23,6 +23,16 @@ pub(crate) fn squared_norm<B: Backend>(
     b.dot_rows(0..rows, 1.0, x, x, products)?;
     b.download_rows(products, host)?;
     Ok(host.iter().sum())
+}
+
+/// Refuses limits of a length that are none: a negative one would turn every step around.
+pub(crate) fn check_clip<E>(limit: Option<f64>) -> Result<(), Error<E>> {
+    match limit {
+        Some(limit) if limit.is_nan() || limit <= 0.0 => Err(Error::Invalid(
+            "the length that gradients are clipped to must be above 0: give a positive one, or none",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What a gradient of this length is multiplied with, so that it is no longer than `limit`.

@@ -120,15 +120,15 @@ fn limited_weights_stay_below_the_limit() {
 }
 
 /// Many singular values above the limit at once, as of a net's weights after a step of Adam: they come down to
-/// it, and those a fifth below keep what they have, where scaling would take a quarter from them.
+/// it, and those a fifth below keep what they have, where scaling would take a tenth from them.
 fn crowd<T: Scalar>(rows: usize, dim: usize) {
     let b = Heap::<T>::new();
     let n = rows.min(dim);
     let limit = 0.9;
-    // Diagonal: half 1.2 of the limit's, half 0.8 of it.
+    // Diagonal: half 1.05 of the limit, half 0.8 of it.
     let mut values = vec![0.0; rows * dim];
     for i in 0..n {
-        values[i * dim + i] = limit * if i % 2 == 0 { 1.2 } else { 0.8 };
+        values[i * dim + i] = limit * if i % 2 == 0 { 1.05 } else { 0.8 };
     }
     let mut w = batch::<T>(rows, dim, &values);
     let mut bound = SpectralBound::new(&b, &w).unwrap();
@@ -137,7 +137,7 @@ fn crowd<T: Scalar>(rows: usize, dim: usize) {
     let diagonal = |i: usize| w.as_slice()[i * dim + i].to_f64() / limit;
     for i in 0..n {
         let (least, most) = if i % 2 == 0 {
-            (0.7, 1.0)
+            (0.9, 1.0)
         } else {
             (0.78, 0.8 + 1e-6)
         };

@@ -182,8 +182,7 @@ where
         clip,
     } = settings;
     let key = key.fold_in(WEIGHTS);
-    let flow = RelativeFlow::random(b, model.dim(), layers, activation, model.base, key)
-        .map_err(detfree::Error::Device)?;
+    let flow = RelativeFlow::random(b, model.dim(), layers, activation, model.base, key)?;
     let training = RelativeTraining {
         optimiser,
         side,

@@ -55,7 +55,8 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// standardised, so that a hundred layers are as well conditioned as one.
     ///
     /// # Errors
-    /// The device's.
+    /// [`Error::Invalid`] for an activation that is no [bijection](Activation::is_bijection) of ℝ or has
+    /// parameters that it cannot have; the device's.
     pub fn random(
         b: &B,
         dim: usize,
@@ -63,7 +64,8 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
         activation: Activation,
         base: BaseDensity,
         key: Key,
-    ) -> Result<Self, B::Error> {
+    ) -> Result<Self, Error<B::Error>> {
+        check_activation(activation)?;
         let layers = standardised(dim, depth, activation, key);
         Self::from_layers(b, dim, &layers, activation, base)
     }
@@ -71,25 +73,40 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// A flow from host weights: row-major [dim, dim] matrices and biases.
     ///
     /// # Errors
-    /// The device's.
+    /// [`Error::Shape`] where a weight or a bias has another size; [`Error::Invalid`] for an activation as in
+    /// [`Self::random`], and for numbers that are not finite in the backend's precision; the device's.
     pub fn from_layers(
         b: &B,
         dim: usize,
         host: &[Affine<Vec<f64>>],
         activation: Activation,
         base: BaseDensity,
-    ) -> Result<Self, B::Error> {
-        let put = |values: &[f64], shape| -> Result<B::Batch, B::Error> {
-            let mut batch = b.batch(shape)?;
+    ) -> Result<Self, Error<B::Error>> {
+        check_activation(activation)?;
+        let put = |what, values: &[f64], shape: Shape| -> Result<B::Batch, Error<B::Error>> {
+            if values.len() != shape.rows * shape.dim {
+                return Err(Error::Shape {
+                    what,
+                    expected: Shape::new(1, shape.rows * shape.dim),
+                    found: Shape::new(1, values.len()),
+                });
+            }
             let values: Vec<B::Scalar> = values.iter().map(|&x| Scalar::from_f64(x)).collect();
+            if !values.iter().all(|x| x.to_f64().is_finite()) {
+                return Err(Error::Invalid(
+                    "a weight or bias of a layer is not finite in this precision: \
+                     give finite numbers, or use double precision for very large ones",
+                ));
+            }
+            let mut batch = b.batch(shape)?;
             b.upload(&values, &mut batch)?;
             Ok(batch)
         };
         let mut layers = Vec::new();
         for Affine { weight, bias } in host {
             layers.push(Affine {
-                weight: put(weight, Shape::new(dim, dim))?,
-                bias: put(bias, Shape::new(1, dim))?,
+                weight: put("a weight (as numbers in all)", weight, Shape::new(dim, dim))?,
+                bias: put("a bias", bias, Shape::new(1, dim))?,
             });
         }
         Ok(Self {
@@ -199,4 +216,15 @@ impl<B: Backend> RelativeFlow<B> {
             self.activation
         }
     }
+}
+
+/// Refuses what would make densities that are none.
+fn check_activation<E>(activation: Activation) -> Result<(), Error<E>> {
+    if !activation.is_bijection() {
+        return Err(Error::Invalid(
+            "an activation between layers must map ℝ onto ℝ, one to one: \
+             use a leaky softplus, tanh plus linear or the identity",
+        ));
+    }
+    activation.check().map_err(Error::Invalid)
 }

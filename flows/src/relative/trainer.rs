@@ -12,6 +12,7 @@ use super::last_layer::LastLayer;
 use super::shards::directions;
 use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient};
 use crate::fit::{State, StepReport, Trainer, Validation};
+use crate::norm::check_clip;
 
 /// Dimensions in which a step is quicker in shards of its rows, a thread's each, than with threads that
 /// share its products, or with one thread: below, a thread is hardly woken up before it is done. Of batches
@@ -73,7 +74,8 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
     /// For steps on batches of `shape`.
     ///
     /// # Errors
-    /// [`Error::Singular`] where a weight to be tracked is; the device's.
+    /// [`Error::Singular`] where a weight to be tracked is; [`Error::Invalid`] for a `clip` that is not above 0;
+    /// the device's.
     pub fn new(
         b: &B,
         flow: RelativeFlow<B>,
@@ -86,6 +88,7 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
             clip,
             workers,
         } = training;
+        check_clip(clip)?;
         // What is followed exactly needs the factors of the whole batch.
         let followed = optimiser == Optimiser::Sgd;
         let gradient = if workers > 1 && SHARDED.contains(&shape.dim) && !followed {

@@ -6,7 +6,7 @@ use detfree_core::{
     Activation, Affine, Allocate, Backend, DenseBackend, Error, FlowBackend, Key, Scalar, Shape,
 };
 
-use super::{BlockParameters, check_contraction};
+use super::BlockParameters;
 use crate::SpectralBound;
 use crate::mlp::Mlp;
 
@@ -35,7 +35,6 @@ impl<B: FlowBackend + Allocate> Block<B> {
         lipschitz: f64,
         key: Key,
     ) -> Result<Self, Error<B::Error>> {
-        check_contraction(lipschitz)?;
         let dim = widths.first().copied().unwrap_or(0);
         let mut net = Mlp::random(b, widths, activation, 1.0, key)?;
         let limit = layer_limit(&net, lipschitz);
@@ -91,6 +90,19 @@ impl<B: FlowBackend + Allocate> Block<B> {
         check("a block's net (as layers and inputs)", expected, found)?;
         check("a block's scale", Shape::new(1, dim), vector(log_scale))?;
         check("a block's shift", Shape::new(1, dim), vector(shift))?;
+        for sigma in activations {
+            sigma.check().map_err(Error::Invalid)?;
+        }
+        let numbers = host
+            .iter()
+            .flat_map(|layer| layer.weight.iter().chain(&layer.bias));
+        let mut numbers = numbers.chain(log_scale).chain(shift);
+        if !numbers.all(|&x| finite::<B::Scalar>(x)) {
+            return Err(Error::Invalid(
+                "a weight, bias, scale or shift of a block is not finite in this precision: \
+                 give finite numbers, or use double precision for very large ones",
+            ));
+        }
         let mut inputs = dim;
         let (mut layers, mut bounds) = (Vec::new(), Vec::new());
         for Affine { weight, bias } in host {
@@ -211,6 +223,11 @@ fn layer_limit<B: Backend>(net: &Mlp<B>, lipschitz: f64) -> f64 {
     let layers = net.layers.len() as f64;
     let rounding = 1.0 - 4.0 * f64::EPSILON;
     libm::pow(lipschitz / slopes, 1.0 / layers) * rounding
+}
+
+/// In the precision of `T`.
+fn finite<T: Scalar>(x: f64) -> bool {
+    T::from_f64(x).to_f64().is_finite()
 }
 
 fn put<B: Allocate>(b: &B, values: &[f64], shape: Shape) -> Result<B::Batch, B::Error> {

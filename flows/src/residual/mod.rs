@@ -80,15 +80,15 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] unless 0 < `lipschitz` < 1; [`Error::Shape`] without blocks, dimensions or a hidden
-    /// layer; the
-    /// device's.
+    /// layer; [`Error::Invalid`] for an activation with parameters that it cannot have; the device's.
     pub fn random(
         b: &B,
         dim: usize,
         options: &ResidualOptions,
         key: Key,
     ) -> Result<Self, Error<B::Error>> {
-        check_contraction(options.lipschitz)?;
+        check_target(options.lipschitz)?;
+        options.activation.check().map_err(Error::Invalid)?;
         let widths: Vec<usize> = core::iter::once(dim)
             .chain(options.hidden.iter().copied())
             .chain(core::iter::once(dim))
@@ -107,14 +107,16 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] where a block is not certified to be a contraction; [`Error::Shape`] where
-    /// the blocks' widths do not fit `dim`, one another or the numbers given; the device's.
+    /// the blocks' widths do not fit `dim`, one another or the numbers given; [`Error::Invalid`] for an activation
+    /// with parameters that it cannot have, and for numbers that are not finite in the backend's precision; the
+    /// device's.
     pub fn from_parameters(
         b: &B,
         dim: usize,
         parameters: &ResidualParameters,
         base: BaseDensity,
     ) -> Result<Self, Error<B::Error>> {
-        check_contraction(parameters.lipschitz)?;
+        check_target(parameters.lipschitz)?;
         let mut blocks: Vec<Block<B>> = Vec::new();
         let lipschitz = parameters.lipschitz;
         for parameters in &parameters.blocks {
@@ -225,6 +227,18 @@ const fn empty<E>(blocks: usize, dim: usize) -> Error<E> {
     }
 }
 
+/// A bound to be held to: 0 would leave no block, and no share of it for a layer.
+fn check_target<E>(lipschitz: f64) -> Result<(), Error<E>> {
+    if lipschitz > 0.0 {
+        check_contraction(lipschitz)
+    } else {
+        Err(Error::Schedule(ScheduleError::Contraction {
+            contraction: lipschitz,
+        }))
+    }
+}
+
+/// What blocks are certified for; 0 where a weight is.
 fn check_contraction<E>(contraction: f64) -> Result<(), Error<E>> {
     if (0.0..1.0).contains(&contraction) {
         Ok(())

@@ -192,6 +192,7 @@ impl<B: FlowBackend> Tape<B> {
         log: &mut [f64],
         gradients: &mut Gradients<B>,
     ) -> Result<Work, Error<B::Error>> {
+        self.check(b, flow, sweep, gradients)?;
         self.load(b, flow, rows, log)?;
         b.fill_rows(weight, &mut self.weights)?;
         let mut work = Work::default();
@@ -209,6 +210,57 @@ impl<B: FlowBackend> Tape<B> {
             work += self.descend(b, i, block, weight, draw, gradient, log)?;
         }
         Ok(work)
+    }
+
+    /// Refuses gradients that were made for another flow, another sweep or other rows.
+    fn check(
+        &self,
+        b: &B,
+        flow: &ResidualFlow<B>,
+        sweep: Sweep,
+        gradients: &Gradients<B>,
+    ) -> Result<(), Error<B::Error>> {
+        let same = |what, expected, found| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(Error::Shape {
+                    what,
+                    expected,
+                    found,
+                })
+            }
+        };
+        let of = |blocks| Shape::new(blocks, flow.dim);
+        let (expected, found) = (of(flow.blocks.len()), of(gradients.blocks.len()));
+        same("the gradients (as blocks and dimensions)", expected, found)?;
+        let input = match sweep {
+            Sweep::Reverse => Shape::new(1, flow.dim),
+            Sweep::Forward => self.shape,
+        };
+        for (block, gradient) in flow.blocks.iter().zip(&gradients.blocks) {
+            let net = &gradient.net;
+            same("the gradients' input", input, b.shape(&net.input))?;
+            for derivatives in net.sharpness.iter().flatten() {
+                let found = Shape::new(b.row_count(derivatives), 1);
+                same("the gradients' rows", Shape::new(self.shape.rows, 1), found)?;
+            }
+            let (layers, found) = (&block.net.layers, &net.layers);
+            let count = |n| Shape::new(n, flow.dim);
+            same(
+                "a block's gradients (as layers and dimensions)",
+                count(layers.len()),
+                count(found.len()),
+            )?;
+            for (layer, found) in layers.iter().zip(found) {
+                same(
+                    "the gradient of a weight",
+                    b.shape(&layer.weight),
+                    b.shape(&found.weight),
+                )?;
+            }
+        }
+        Ok(())
     }
 
     /// z_m of the last run, [rows, dim].

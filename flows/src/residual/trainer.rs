@@ -11,7 +11,7 @@ use super::ascent::Ascent;
 use super::evaluate::Evaluator;
 use super::{Block, Estimator, EstimatorChoice, Gradients, ResidualFlow, Sweep, Tape};
 use crate::fit::{State, StepReport, Trainer, Validation};
-use crate::norm::clip_factor;
+use crate::norm::{check_clip, clip_factor};
 
 /// What the streams of the key are for.
 const STEPS: u64 = 0;
@@ -81,13 +81,20 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] where the estimator asked for is not certified for the flow's bound;
-    /// [`Error::Shape`] for a flow without blocks; the device's.
+    /// [`Error::Shape`] for a flow without blocks; [`Error::Invalid`] for a `clip` that is not above 0, or an
+    /// `average` outside of (0, 1); the device's.
     pub fn new(
         b: &B,
         flow: ResidualFlow<B>,
         shape: Shape,
         options: ResidualTraining,
     ) -> Result<Self, Error<B::Error>> {
+        check_clip(options.clip)?;
+        if options.average.is_some_and(|d| !(d > 0.0 && d < 1.0)) {
+            return Err(Error::Invalid(
+                "the decay of the running average must lie strictly between 0 and 1: give such a one, or none",
+            ));
+        }
         let widths = flow.widths(b);
         let choose = |quantity| {
             Estimator::choose(options.estimator, quantity, &widths, flow.lipschitz())
@@ -209,6 +216,15 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
         batch: &[B::Scalar],
         rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
+        let dim = self.current.dim;
+        let expected = Shape::new(self.shards.last().map_or(0, |shard| shard.rows.end), dim);
+        if batch.len() != expected.rows * dim {
+            return Err(Error::Shape {
+                what: "the batch",
+                expected,
+                found: Shape::new(batch.len() / dim.max(1), dim),
+            });
+        }
         if self.steps == 0 {
             self.start(b, batch)?;
         }

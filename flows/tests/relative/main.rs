@@ -6,6 +6,7 @@
 mod clip;
 mod inverse;
 mod last_layer;
+mod refused;
 mod round_trip;
 mod steps;
 

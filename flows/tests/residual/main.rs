@@ -8,6 +8,7 @@ mod estimator;
 mod gradient;
 mod inverse;
 mod plain;
+mod refused;
 mod rounding;
 mod score;
 mod training;

@@ -153,7 +153,8 @@ pub(crate) fn start(
         Method::Relative => {
             let (layers, sigma) = (settings::layers(points), settings::RELATIVE_ACTIVATION);
             let normal = BaseDensity::Normal;
-            let Ok(flow) = RelativeFlow::random(&b, 2, layers, sigma, normal, weights);
+            let flow = RelativeFlow::random(&b, 2, layers, sigma, normal, weights);
+            let flow = flow.map_err(sentence)?;
             let trainer = RelativeTrainer::new(&b, flow, shape, RelativeTraining::default());
             let trainer = Watched::new(trainer.map_err(sentence)?, layers, shape);
             Ok(live(trainer, rows, validation, &options))

@@ -39,7 +39,7 @@ impl Density {
         let flow = match &model.flow {
             FlowParameters::Relative(flow) => {
                 let flow = RelativeFlow::from_layers(&b, dim, &flow.layers, flow.activation, base);
-                let Ok(flow) = flow;
+                let flow = flow.map_err(sentence)?;
                 let Ok(evaluator) = relative::Evaluator::new(&b, &flow, dim);
                 Flow::Relative(flow, Box::new(evaluator))
             }
