@@ -28,9 +28,7 @@ fn flow<B: FlowBackend + Allocate>(b: &B, dim: usize) -> Computed<B, RelativeFlo
         .collect();
     let activation = Activation::LeakySoftplus { alpha: 0.3 };
     let base = BaseDensity::HyperbolicSecant;
-    Ok(RelativeFlow::from_layers(
-        b, dim, &layers, activation, base,
-    )?)
+    RelativeFlow::from_layers(b, dim, &layers, activation, base)
 }
 
 fn state<B: FlowBackend + Allocate>(
