@@ -191,7 +191,7 @@ impl<B: DenseBackend> Block<B> {
 }
 
 impl<B: Backend> Block<B> {
-    /// The certified bound Π_l ‖W_l‖ Π_l Lip(σ_l) of Lip(g).
+    /// The certified bound Π_l ‖W_l‖ Π_l Lip(σ_l) of Lip(g); ∞ where a weight is not finite.
     pub(crate) fn contraction(&self) -> f64 {
         let slopes = self.net.activations.iter().map(|sigma| sigma.lipschitz());
         let bounds = self.bounds.iter().map(SpectralBound::get);
@@ -200,8 +200,8 @@ impl<B: Backend> Block<B> {
         bounds.chain(slopes).product::<f64>() * (1.0 + factors as f64 * f64::EPSILON)
     }
 
-    /// The bound that estimators may count on: the certified one, or where training has lost it what
-    /// the power iteration holds Lip(g) to.
+    /// What estimators choose their series by. Weights that are not finite have no bound; they get the target,
+    /// for figures that are not finite either, which is how a training notices that it has diverged.
     pub(crate) fn bound(&self) -> f64 {
         let contraction = self.contraction();
         if contraction.is_finite() {

@@ -138,18 +138,10 @@ fn what_is_not_finite_is_refused() {
     let (_, z) = images(&usual, 5);
     let mut odd = z.clone();
     odd[4] = f64::NAN;
-    let with_bias = |layer: usize, bias: f64| {
-        let mut parameters = usual.clone();
-        parameters.blocks[1].layers[layer].bias[0] = bias;
-        parameters
-    };
-    let cases = [
-        (usual.clone(), &odd),
-        (with_bias(2, f64::NAN), &z),
-        // Beyond single precision: an infinity, and the sine of one.
-        (with_bias(2, 1e300), &z),
-        (with_bias(0, 1e300), &z),
-    ];
+    // e^100 is beyond single precision, and so is what a block with this scale inverts.
+    let mut tiny = usual.clone();
+    tiny.blocks[1].log_scale[0] = -100.0;
+    let cases = [(usual, &odd), (tiny.clone(), &z)];
     let b = Heap::<f32>::new();
     for (parameters, z) in cases {
         let flow =
@@ -160,8 +152,7 @@ fn what_is_not_finite_is_refused() {
             "{refused:?}"
         );
     }
-    let flow = with_bias(2, f64::NAN);
-    let flow = ResidualFlow::from_parameters(&b, DIM, &flow, BaseDensity::Normal).unwrap();
+    let flow = ResidualFlow::from_parameters(&b, DIM, &tiny, BaseDensity::Normal).unwrap();
     let refused = flow.sample(&b, Key::new(3), 0, 1e-3, &mut batch::<f32>(&z));
     assert_eq!(refused, Err(InversionError::NotFinite { block: 1 }));
 }
