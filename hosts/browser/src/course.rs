@@ -210,6 +210,7 @@ pub(crate) fn sentence<E>(error: Error<E>) -> String {
     match error {
         Error::Singular => "A weight became singular: start again with another seed.",
         Error::Schedule(_) => "A block is no contraction any more: start again with another seed.",
+        Error::Invalid(why) => why,
         _ => "A buffer does not fit: this is a defect of the page.",
     }
     .to_owned()
