@@ -39,6 +39,11 @@ pub(crate) enum Action {
 /// Columns: log_likelihood in nats, in the data's own units, and its standard_error (0: exact). An
 /// estimate of a residual flow is unbiased: its mean over many draws is log p. The same is not true of
 /// its exponential, nor of a log-mean-exp over rows.
+///
+/// Where the model was fitted with --dequantize, a row of whole numbers is scored with the noise that
+/// belongs to the model's seed and the row's number: a file always has the same figures, but a row has
+/// others in another place. Each figure is the exact one of its row with this one draw, and its mean
+/// over draws is a lower bound of the log-probability of the whole numbers.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         detfree score model.safetensors new.csv > scores.csv\n  \
@@ -46,22 +51,24 @@ pub(crate) enum Action {
 pub(crate) struct Score {
     /// A model file that fit wrote.
     pub(crate) model: PathBuf,
-    /// A table with the model's columns: .csv, .csv.gz, .npy or IDX.
+    /// A table with the model's columns: .csv, .csv.gz, .npy or IDX. A header must have the model's
+    /// names, in their order.
     pub(crate) data: PathBuf,
 
     /// Where to compute; cuda needs a build with --features cuda.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Choice,
 
-    /// The standard error wanted of every row, in nats [default: 0.05].
+    /// The standard error wanted of every row of a residual model, in nats [default: 0.05].
     #[arg(long, value_name = "NATS", value_parser = positive)]
     pub(crate) tol: Option<f64>,
 
-    /// Deterministic figures with a certified bound of their rounding, where --products suffice.
+    /// Deterministic figures of a residual model with a certified bound of their rounding, where
+    /// --products suffice.
     #[arg(long, conflicts_with = "tol")]
     pub(crate) exact: bool,
 
-    /// The most vector-Jacobian products to spend on a row [default: 10000].
+    /// The most vector-Jacobian products to spend on a row of a residual model [default: 10000].
     #[arg(long, value_name = "N")]
     pub(crate) products: Option<NonZeroU64>,
 
@@ -72,7 +79,8 @@ pub(crate) struct Score {
 
 /// Draw rows from a model and print them as CSV.
 ///
-/// Columns that were whole numbers (fit --dequantize) are whole numbers again.
+/// Columns that were whole numbers (fit --dequantize) are whole numbers again, with fit --logit within the
+/// range of the levels.
 #[derive(Args, Debug)]
 #[command(after_help = "Example: detfree sample model.safetensors -n 1000 --seed 7 > new.csv")]
 pub(crate) struct Sample {

@@ -59,6 +59,19 @@ pub(crate) struct Likelihoods {
 }
 
 impl Likelihoods {
+    /// How many rows have no density at all, and why.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let none = self.values.iter().filter(|&&x| x == f64::NEG_INFINITY);
+        match none.count() {
+            0 => None,
+            none => Some(format!(
+                "{none} of {} rows have log-likelihood -inf: they are so far from what the model was \
+                 fitted to that its numbers overflow, or outside the range of its logit",
+                self.values.len()
+            )),
+        }
+    }
+
     /// The standard error of the values' mean as an estimate of the mean of exact ones.
     pub(crate) fn mean_standard_error(&self) -> f64 {
         let squares: f64 = self.standard_errors.iter().map(|e| e * e).sum();
@@ -116,14 +129,17 @@ where
         let dim = self.model.dim();
         let inputs = self.model.inputs(rows);
         let mut found = self.log_density(b, &inputs, accuracy)?;
-        for (figure, row) in found.values.iter_mut().zip(rows.chunks_exact(dim)) {
-            // Outside the range of a logit the density is zero, whatever the flow makes of NaN.
-            let log_jacobian = self.model.log_jacobian(row);
-            *figure = if log_jacobian == f64::NEG_INFINITY {
-                log_jacobian
+        let errors = found.standard_errors.iter_mut();
+        let figures = found.values.iter_mut().zip(errors);
+        for ((figure, error), row) in figures.zip(rows.chunks_exact(dim)) {
+            let log_density = *figure + self.model.log_jacobian(row);
+            // NaN is made of infinities only: outside the range of a logit, or so far out that numbers
+            // overflow. The density is zero there.
+            if log_density.is_finite() {
+                *figure = log_density;
             } else {
-                *figure + log_jacobian
-            };
+                (*figure, *error) = (f64::NEG_INFINITY, 0.0);
+            }
         }
         Ok(found)
     }

@@ -15,6 +15,7 @@ use crate::args::{self, Fit};
 use crate::backend::Task;
 use crate::data::{self, Format, Noise, Parts, Table};
 use crate::density::{Density, USUAL};
+use crate::distinct::{Named, expect_distinct};
 use crate::failure::Failure;
 use crate::gaussian::Gaussian;
 use crate::model_file::Output;
@@ -31,10 +32,20 @@ const TRAINING: u64 = 1;
 const TOY: u64 = 2;
 const PICTURE: u64 = 3;
 
+/// Points of a toy, where the user does not say.
+const TOY_ROWS: u32 = 10_000;
+
 /// The most rows that a picture shows.
 const SHOWN: usize = 4_000;
 
 pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
+    if toy(options).is_none() && options.rows.is_some() {
+        return Err(Failure::Option(format!(
+            "--rows is for toys, and all rows of {} are taken: leave it out",
+            options.data
+        )));
+    }
+    expect_distinct_files(options)?;
     // Outputs are probed before the work whose results they are to hold.
     let out = Output::probe(&options.out)?;
     let plot = options.plot.as_deref().map(Output::probe).transpose()?;
@@ -46,6 +57,24 @@ pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
     let out = &out;
     let task = Fitting { options, out, plot };
     backend::run(options.backend, precision, threads(options), task)
+}
+
+fn expect_distinct_files(options: &Fit) -> Result<(), Failure> {
+    fn named<'a>(files: &[(&'static str, Option<&'a Path>)]) -> Vec<Named<'a>> {
+        let there = |&(name, path): &(_, Option<_>)| Some((name, path?));
+        files.iter().filter_map(there).collect()
+    }
+    let data = Path::new(&options.data);
+    let inputs = named(&[
+        ("DATA", toy(options).is_none().then_some(data)),
+        ("--test", options.test.as_deref()),
+    ]);
+    let outputs = named(&[
+        ("--out", Some(&options.out)),
+        ("--plot", options.plot.as_deref()),
+        ("--checkpoint", options.checkpoint.as_deref()),
+    ]);
+    expect_distinct(&inputs, &outputs)
 }
 
 struct Fitting<'a> {
@@ -125,8 +154,15 @@ where
         reason,
     })?)?;
 
+    if let Some(warning) = trained.warning() {
+        eprintln!("detfree: warning: {warning}");
+    }
+
     let density = Density::new(b, &trained.model, workers(options))?;
     let comparison = compare(b, &trained.model, &density, &parts, &noise)?;
+    if let Some(warning) = comparison.held_out.warning() {
+        eprintln!("detfree: warning: held out, {warning}");
+    }
     if let Some(plot) = plot {
         plot.write(&picture(
             b,
@@ -142,14 +178,20 @@ where
     Report::new(options, &trained, &parts, &comparison, out.path()).print(options.json)
 }
 
+/// The name of the toy, where the data is one.
+fn toy(options: &Fit) -> Option<&str> {
+    options.data.strip_prefix("toy:")
+}
+
 /// The data, and the table to hold out where there is one.
 fn load(options: &Fit, key: Key) -> Result<(Table, Option<Table>), Failure> {
     let test = options.test.as_deref().map(data::read).transpose()?;
-    if let Some(name) = options.data.strip_prefix("toy:") {
-        let (data, fresh) = data::toy_pair(name, options.rows as usize, key.fold_in(TOY))?;
-        return Ok((data, test.or(Some(fresh))));
-    }
-    Ok((data::read(Path::new(&options.data))?, test))
+    let Some(name) = toy(options) else {
+        return Ok((data::read(Path::new(&options.data))?, test));
+    };
+    let rows = options.rows.unwrap_or(TOY_ROWS) as usize;
+    let (data, fresh) = data::toy_pair(name, rows, key.fold_in(TOY))?;
+    Ok((data, test.or(Some(fresh))))
 }
 
 /// Held-out and overall figures of the model, beside the Gaussian's.

@@ -51,7 +51,13 @@ impl Gaussian {
         (0..count)
             .map(|r| {
                 let square: f64 = (0..dim).map(|c| centred[(c, r)] * solved[(c, r)]).sum();
-                self.constant - 0.5 * square
+                // So far out that differences overflow, there may be NaN.
+                let log_density = self.constant - 0.5 * square;
+                if log_density.is_nan() {
+                    f64::NEG_INFINITY
+                } else {
+                    log_density
+                }
             })
             .collect()
     }

@@ -7,6 +7,7 @@ use detfree::flows::residual::{BlockParameters, ResidualParameters};
 use detfree::flows::{FlowParameters, Precision, RelativeParameters};
 
 use crate::args::Info;
+use crate::data::columns;
 use crate::failure::Failure;
 use crate::model_file;
 
@@ -26,8 +27,9 @@ pub(crate) fn run(options: &Info) -> Result<(), Failure> {
     writeln!(out, "seed         {}", model.seed)?;
     writeln!(
         out,
-        "dequantised  {} of {dim} columns",
-        model.dequantized.len()
+        "dequantised  {} of {}",
+        model.dequantized.len(),
+        columns(dim)
     )?;
     if let Some(squash) = model.squash {
         let (lambda, levels) = (squash.lambda, squash.levels);
@@ -44,6 +46,7 @@ pub(crate) fn run(options: &Info) -> Result<(), Failure> {
         } else {
             ""
         };
+        let name = printable(name);
         writeln!(
             out,
             "{name:<24}{:>14.6}{:>14.6}{whole}",
@@ -51,6 +54,15 @@ pub(crate) fn run(options: &Info) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+/// A name from a file, as a terminal may be given it.
+fn printable(name: &str) -> String {
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(escaped).collect()
 }
 
 fn relative(

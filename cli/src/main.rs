@@ -4,6 +4,7 @@ mod args;
 mod backend;
 mod data;
 mod density;
+mod distinct;
 mod failure;
 mod fit;
 mod gaussian;
@@ -17,26 +18,17 @@ mod unmix;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Arg, CommandFactory, FromArgMatches};
 
 use crate::args::{Action, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let command = match Command::try_parse() {
+    let command = match parse() {
         Ok(command) => command,
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
-            // Help that was printed for want of arguments stays whole; of an error, the first
-            // paragraph says what is wrong, and becomes one line.
-            let text = error.render().to_string();
-            match text.split("\n\n").next() {
-                Some(reason) if reason.starts_with("error: ") => {
-                    let words: Vec<&str> = reason.split_whitespace().collect();
-                    eprintln!("detfree: {}", words.join(" "));
-                }
-                _ => eprint!("{text}"),
-            }
+            eprint!("{}", in_one_line(&error.render().to_string()));
             return ExitCode::from(2);
         }
     };
@@ -47,6 +39,41 @@ fn main() -> ExitCode {
             eprintln!("detfree: error: {failure}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// The command line; a negative number is the value of the option before it, which can say what it
+/// expects, and no option that there is not.
+fn parse() -> Result<Command, clap::Error> {
+    let numbers = |option: Arg| match option.is_positional() || !option.get_action().takes_values()
+    {
+        true => option,
+        false => option.allow_negative_numbers(true),
+    };
+    let mut command = Command::command();
+    let actions = command
+        .get_subcommands()
+        .map(|action| action.get_name().to_owned());
+    for action in actions.collect::<Vec<_>>() {
+        command = command.mut_subcommand(action, |action| action.mut_args(numbers));
+    }
+    Command::from_arg_matches(&command.try_get_matches()?)
+}
+
+/// Of an error, the first paragraph says what is wrong, and another one may have a tip; help that is
+/// printed for want of arguments stays whole.
+fn in_one_line(text: &str) -> String {
+    let mut paragraphs = text.split("\n\n");
+    let line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    match paragraphs.next() {
+        Some(reason) if reason.starts_with("error: ") => {
+            let tips = paragraphs
+                .map(line)
+                .filter(|text| text.starts_with("tip: "));
+            let parts: Vec<String> = [line(reason)].into_iter().chain(tips).collect();
+            format!("detfree: {}\n", parts.join("; "))
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -21,20 +21,63 @@ pub(crate) fn read(path: &Path) -> Result<Model, Failure> {
     })
 }
 
+/// Links that are followed: more go in a circle.
+const LINKS: usize = 40;
+
+/// Where writing to `path` ends: behind links, in a folder that has one name only. Where there is no such
+/// folder, the path itself.
+pub(crate) fn target(path: &Path) -> PathBuf {
+    if let Ok(there) = path.canonicalize() {
+        return there;
+    }
+    // A link may lead to what is not there yet.
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(link) = path.read_link() else { break };
+        path = folder(&path).join(link);
+    }
+    match (folder(&path).canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path,
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// A path that has been found writable, before the work whose result it is to hold.
 #[derive(Debug)]
 pub(crate) struct Output {
+    /// As the user named it.
     path: PathBuf,
+    target: PathBuf,
 }
 
 impl Output {
-    /// Tries to write beside `path`, and leaves nothing there.
+    /// Tries to write beside where `path` leads, and leaves nothing there.
     pub(crate) fn probe(path: &Path) -> Result<Self, Failure> {
         let output = Self {
             path: path.to_owned(),
+            target: target(path),
         };
+        let last = path.as_os_str().as_encoded_bytes().last();
+        let folder = folder(&output.target);
         if path.is_dir() {
             return Err(output.failure("is a directory, expected a file to write"));
+        }
+        if last.is_some_and(|&byte| std::path::is_separator(char::from(byte))) {
+            return Err(output.failure("ends as a directory does, expected a file to write"));
+        }
+        if fs::metadata(&output.target).is_ok_and(|there| !there.is_file()) {
+            return Err(output.failure("is there, but no ordinary file: expected one to replace"));
+        }
+        if !folder.exists() {
+            let reason = format!("no such folder: {}", folder.display());
+            return Err(output.failure(&reason));
         }
         output.temporary()?;
         Ok(output)
@@ -47,7 +90,7 @@ impl Output {
             .write_all(bytes)
             .and_then(|()| file.as_file().sync_all());
         written.map_err(|error| self.failure(&format!("cannot write: {error}")))?;
-        file.persist(&self.path)
+        file.persist(&self.target)
             .map_err(|error| self.failure(&format!("cannot write: {}", error.error)))?;
         Ok(())
     }
@@ -57,10 +100,6 @@ impl Output {
     }
 
     fn temporary(&self) -> Result<NamedTempFile, Failure> {
-        let folder = match self.path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
         let mut builder = Builder::new();
         builder.prefix(".detfree-");
         #[cfg(unix)]
@@ -70,8 +109,9 @@ impl Output {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         builder
-            .tempfile_in(folder)
-            .map_err(|error| self.failure(&format!("cannot write there: {error}")))
+            .tempfile_in(folder(&self.target))
+            // The error itself names the temporary file.
+            .map_err(|error| self.failure(&format!("cannot write there: {}", error.kind())))
     }
 
     fn failure(&self, reason: &str) -> Failure {

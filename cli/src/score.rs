@@ -3,8 +3,8 @@
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
 
-use detfree::flows::Model;
 use detfree::flows::residual::Accuracy;
+use detfree::flows::{FlowParameters, Model};
 use detfree::{Allocate, FlowBackend};
 
 use crate::args::Score;
@@ -17,7 +17,9 @@ use crate::{backend, model_file};
 pub(crate) fn run(options: &Score) -> Result<(), Failure> {
     let model = model_file::read(&options.model)?;
     let table = data::read(&options.data)?;
-    table.expect_columns(model.dim(), &options.model.display().to_string())?;
+    refuse_foreign(options, &model)?;
+    table.expect_columns(&model.columns, &options.model.display().to_string())?;
+    table.expect_whole(&model.dequantized)?;
     let rows = noisy_rows(&table, &Noise::of(&model));
     let task = Figures {
         model: &model,
@@ -32,6 +34,9 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
         writeln!(out, "{figure},{error}")?;
     }
     out.flush()?;
+    if let Some(warning) = found.warning() {
+        eprintln!("detfree: warning: {warning}");
+    }
     if found.above_tolerance > 0 {
         let (all, most) = (found.values.len(), products(options));
         eprintln!(
@@ -45,6 +50,23 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
         eprintln!("log-determinants are exact to within {rounding:.0e} nats (certified)");
     }
     Ok(())
+}
+
+/// Refuses options that change nothing.
+fn refuse_foreign(options: &Score, model: &Model) -> Result<(), Failure> {
+    let of_residual = [
+        ("--tol", options.tol.is_some()),
+        ("--exact", options.exact),
+        ("--products", options.products.is_some()),
+    ];
+    match (&model.flow, of_residual.iter().find(|(_, given)| *given)) {
+        (FlowParameters::Relative(_), Some((option, _))) => Err(Failure::Option(format!(
+            "{option} is for residual models: {} is a relative one, whose log-likelihoods are exact \
+             as they are",
+            options.model.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 struct Figures<'a> {

@@ -13,6 +13,7 @@ use detfree::{Allocate, FlowBackend, Key};
 use crate::args::Precision;
 use crate::backend;
 use crate::data::{self, Table};
+use crate::distinct::{Named, expect_distinct};
 use crate::failure::Failure;
 use crate::model_file::Output;
 use report::Report;
@@ -160,15 +161,12 @@ struct Outputs {
 impl Outputs {
     /// Before the work whose results they are to hold.
     fn probe(options: &Unmix) -> Result<Self, Failure> {
-        let paths = [&options.sources, &options.unmixing, &options.mixing];
-        for (i, path) in paths.iter().enumerate() {
-            if paths[..i].contains(path) {
-                return Err(Failure::Output {
-                    path: PathBuf::clone(path),
-                    reason: "is named for two results, expected a file for each".to_owned(),
-                });
-            }
-        }
+        let written: [Named<'_>; 3] = [
+            ("--sources", &options.sources),
+            ("--unmixing", &options.unmixing),
+            ("--mixing", &options.mixing),
+        ];
+        expect_distinct(&[("DATA", &options.data)], &written)?;
         Ok(Self {
             sources: Output::probe(&options.sources)?,
             unmixing: Output::probe(&options.unmixing)?,

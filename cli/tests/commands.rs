@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use detfree::flows::toy::Toy;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -318,6 +319,24 @@ fn an_interrupt_keeps_the_model() {
     assert_eq!(rows(&stdout(&["sample", &model, "-n", "3"])).len(), 3);
 }
 
+/// One column is no columns; a name that would command a terminal is shown, and kept as it is.
+#[test]
+fn one_column_of_a_strange_name() {
+    let place = Place::new();
+    let [model, file] = ["m", "one.csv"].map(|name| place.path(name));
+    let values: String = (0..40).map(|r| format!("{r}.5\n")).collect();
+    fs::write(&file, format!("a\u{1b}[31m\n{values}")).unwrap();
+    let report = stdout(&["fit", &file, "--epochs", "2", "--out", &model]);
+    assert!(report.contains("one.csv: 1 column\n"), "{report}");
+    let info = stdout(&["info", &model]);
+    assert!(info.contains("0 of 1 column\n"), "{info}");
+    assert!(
+        info.contains("\na\\u{1b}[31m ") && !info.contains('\u{1b}'),
+        "{info}"
+    );
+    assert!(stdout(&["sample", &model, "-n", "3"]).starts_with("a\u{1b}[31m\n"));
+}
+
 /// Help says what a command does and ends with an example; a closed pipe is no error.
 #[test]
 fn help_and_pipes() {
@@ -328,6 +347,11 @@ fn help_and_pipes() {
             "{help}"
         );
     }
+    let help = stdout(&["fit", "--help"]);
+    assert!(
+        Toy::ALL.iter().all(|toy| help.contains(toy.name())),
+        "{help}"
+    );
     assert!(stdout(&["backends"]).contains("faer"));
     let place = Place::new();
     let model = place.path("m");

@@ -233,6 +233,21 @@ fn options_reach_the_model() {
     }
 }
 
+/// A batch of the smallest tables still has deviations to be normalised by.
+#[test]
+fn few_rows() {
+    let folder = TempDir::new().unwrap();
+    for count in 4..10 {
+        let values: String = (0..count)
+            .map(|r| format!("{r}.5,{}.25\n", r * r % 7))
+            .collect();
+        fs::write(folder.path().join("few.csv"), values).unwrap();
+        let report = fit(&folder, &["few.csv", "--epochs", "3"]);
+        assert_eq!(report["stopped_by"], "epochs");
+        assert!(number(&report, "held_out_log_likelihood").is_finite());
+    }
+}
+
 /// One column is a dimension like others.
 #[test]
 fn one_column() {

@@ -92,6 +92,24 @@ fn sgd_says_what_it_follows() {
     assert!(!run(&[]).contains("drift"));
 }
 
+/// A rate so high that weights are thrown about leaves the last ones worse than the best, and is told.
+#[test]
+fn training_that_gets_worse_is_told() {
+    let folder = TempDir::new().unwrap();
+    let toy = ["fit", "toy:moons", "--rows", "2000", "--epochs", "60"];
+    let run = |extra: &[&str]| {
+        let output = detfree(folder.path(), &[&toy[..], extra].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let thrown = run(&["--lr", "0.3", "--schedule", "constant", "--seed", "3"]);
+    assert!(
+        thrown.contains("got worse after epoch ") && thrown.contains("--lr"),
+        "{thrown}"
+    );
+    assert!(!run(&[]).contains("warning"));
+}
+
 /// The logit of images: figures in three units that belong together, a score that repeats the
 /// report, samples that are pixels.
 #[test]
@@ -190,4 +208,24 @@ fn presets_are_settings_that_options_change() {
     let info = stdout(&folder, &["info", "model.safetensors"]);
     assert!(info.contains("leaky-softplus:0.01"), "{info}");
     assert!(info.contains("logit        of 0.000001 +"), "{info}");
+}
+
+/// With λ = 0.3 six tenths of logit space are margins beyond the levels, where a flow of mass at the ends
+/// draws many samples: they are levels all the same, and `score` takes every one.
+#[test]
+fn samples_of_a_logit_are_levels() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..200)
+        .map(|r| format!("{},{}\n", 15 * (r % 2), r * r % 7))
+        .collect();
+    fs::write(folder.path().join("levels.csv"), rows).unwrap();
+    fit(&folder, &["levels.csv", "--logit", "0.3", "--epochs", "5"]);
+    let samples = stdout(&folder, &["sample", "model.safetensors", "-n", "500"]);
+    let cells = samples.lines().skip(1).flat_map(|line| line.split(','));
+    let cells: Vec<f64> = cells.map(|cell| cell.parse().unwrap()).collect();
+    assert!(cells.iter().all(|cell| (0.0..=15.0).contains(cell)));
+    fs::write(folder.path().join("samples.csv"), samples).unwrap();
+    let scores = stdout(&folder, &["score", "model.safetensors", "samples.csv"]);
+    assert_eq!(scores.lines().count(), 501);
+    assert!(!scores.contains("inf"), "{scores}");
 }

@@ -268,7 +268,7 @@ fn refusals() {
         ),
         (
             &["mixed.csv", "--mixing", "m.csv", "--unmixing", "m.csv"],
-            &["m.csv", "two"],
+            &["m.csv", "the same file"],
         ),
         (&["mixed.csv", "--iterations", "0"], &["--iterations", "0"]),
         (

@@ -25,7 +25,8 @@ use super::values::{activation, duration, lambda, optimiser, positive};
     detfree fit data/digits.csv.gz --dequantize --model residual --checkpoint digits.run\n  \
     detfree fit train.npy --test test.npy --json")]
 pub(crate) struct Fit {
-    /// A .csv or .csv.gz file (header or not), .npy, IDX (.gz too), or toy:NAME.
+    /// A .csv or .csv.gz file (header or not), .npy, IDX (.gz too), or toy:NAME, with the name
+    /// 8gaussians, moons, half-moons, sine, trimodal, 2spirals, checkerboard or rings.
     pub(crate) data: String,
 
     /// The kind of model.
@@ -60,7 +61,7 @@ pub(crate) struct Fit {
     pub(crate) gradient: Option<Gradient>,
 
     /// The most passes over the training rows [default: as many as 48,000 steps take, of residual flows
-    /// 2500, but 20 to 5000; 5000 without a cosine].
+    /// 2500, but 3 to 5000, of residual flows 20 to 5000; 5000 without a cosine].
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<NonZeroU32>,
 
@@ -68,7 +69,8 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) budget: Option<Duration>,
 
-    /// Rows of a minibatch [default: 50; of residual flows up to 500, the more the fewer the columns].
+    /// Rows of a minibatch, of residual flows at least 2 [default: 50; of residual flows up to 500, the
+    /// more the fewer the columns].
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<NonZeroU32>,
 
@@ -95,7 +97,7 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
-    /// A file to hold out; all rows of DATA then train (90%) or validate (10%).
+    /// A file with DATA's columns to hold out; all rows of DATA then train (90%) or validate (10%).
     #[arg(long, value_name = "FILE")]
     pub(crate) test: Option<PathBuf>,
 
@@ -103,9 +105,9 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "N")]
     pub(crate) validation: Option<NonZeroU32>,
 
-    /// Points to draw from a toy distribution; 10,000 fresh ones are held out.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(4..=100_000_000))]
-    pub(crate) rows: u32,
+    /// Points to draw from a toy distribution; 10,000 fresh ones are held out [default: 10000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=100_000_000))]
+    pub(crate) rows: Option<u32>,
 
     /// Add uniform noise of one unit to columns of whole numbers [default for IDX files].
     #[arg(long)]
@@ -124,7 +126,8 @@ pub(crate) struct Fit {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Choice,
 
-    /// Threads for large products [default: all processors].
+    /// Threads [default: all processors]. The numbers of a residual model, and of a relative one of 80 to
+    /// 160 columns, depend on how many: with the same number of threads they repeat.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
 
@@ -144,7 +147,8 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, requires = "checkpoint")]
     pub(crate) checkpoint_every: Duration,
 
-    /// Go on from the file of --checkpoint, where there is one: the same numbers as without a break.
+    /// Go on from the file of --checkpoint, where there is one: with the same options, --threads among
+    /// them, the same numbers as without a break.
     #[arg(long, requires = "checkpoint")]
     pub(crate) resume: bool,
 

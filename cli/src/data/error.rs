@@ -3,6 +3,8 @@ use std::fmt;
 use detfree::flows::toy::Toy;
 use thiserror::Error;
 
+use super::table::columns;
+
 /// What is wrong with which data, in one line.
 #[derive(Debug, Error)]
 #[error("{origin}: {problem}")]
@@ -81,11 +83,43 @@ pub(super) enum Problem {
          may stay with --dequantize)"
     )]
     Constant { names: String },
-    #[error("expected {expected} columns as in {whose}, found {found}")]
+    #[error("expected {} as in {whose}, found {found}", columns(*expected))]
     Columns {
         found: usize,
         expected: usize,
         whose: String,
+    },
+    #[error(
+        "its columns are in another order than those of {whose}: from column {from} on expected \
+         {expected}, found {found}; reorder them"
+    )]
+    Order {
+        whose: String,
+        /// Counted from 1.
+        from: usize,
+        expected: String,
+        found: String,
+    },
+    #[error(
+        "column {from} is {found}, expected {expected} as in {whose}: rename it, or remove the header \
+         for columns to be taken in their order"
+    )]
+    Name {
+        whose: String,
+        /// Counted from 1.
+        from: usize,
+        expected: String,
+        found: String,
+    },
+    #[error(
+        "row {row}, column {column}: {value} is no whole number, but the model takes whole numbers \
+         there, to which it adds noise of one unit (fit --dequantize)"
+    )]
+    NotWhole {
+        /// Counted from 1.
+        row: usize,
+        column: String,
+        value: f64,
     },
     #[error("there is no such toy, expected one of {}", Toy::ALL.map(Toy::name).join(", "))]
     UnknownToy,

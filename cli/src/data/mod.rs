@@ -15,5 +15,5 @@ pub(crate) use dequantize::{Noise, integer_columns, integer_warning};
 pub(crate) use error::DataError;
 pub(crate) use read::read;
 pub(crate) use split::Parts;
-pub(crate) use table::{Format, Table};
+pub(crate) use table::{Format, Table, columns};
 pub(crate) use toy::toy_pair;

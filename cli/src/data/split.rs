@@ -25,8 +25,8 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// Fewer rows than columns + 2, or than validate and are held out; a column that has one value in every training row; a test
-    /// table of other width.
+    /// Fewer rows than columns + 2, or than validate and are held out; a column that has one value in every
+    /// training row; a test table of other columns, or with fractions where there will be noise.
     pub(crate) fn new(
         data: Table,
         test: Option<Table>,
@@ -35,7 +35,8 @@ impl Parts {
         key: Key,
     ) -> Result<Self, DataError> {
         if let Some(test) = &test {
-            test.expect_columns(data.dim(), data.origin())?;
+            test.expect_columns(data.names(), data.origin())?;
+            test.expect_whole(noisy)?;
         }
         let rows = data.rows();
         let tenth = (rows / 10).max(1);

@@ -1,4 +1,4 @@
-use super::error::{Problem, quote};
+use super::error::{DataError, Problem, quote};
 
 /// Where a table came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,33 +61,100 @@ impl Table {
         &self.values[row * self.dim()..][..self.dim()]
     }
 
-    /// Refuses a table that has not as many columns as `whose`, a model or another table.
-    pub(crate) fn expect_columns(
-        &self,
-        expected: usize,
-        whose: &str,
-    ) -> Result<(), super::DataError> {
-        if self.dim() == expected {
+    /// Refuses a table that has not the columns of `whose`, a model or another table: as many, and
+    /// where both have names, the same ones in the same order.
+    pub(crate) fn expect_columns(&self, expected: &[String], whose: &str) -> Result<(), DataError> {
+        let whose = whose.to_owned();
+        let found = self.names.as_slice();
+        let problem = if found.len() != expected.len() {
+            Problem::Columns {
+                found: found.len(),
+                expected: expected.len(),
+                whose,
+            }
+        } else if are_default(found) || are_default(expected) {
             return Ok(());
-        }
-        let problem = Problem::Columns {
-            found: self.dim(),
-            expected,
-            whose: whose.to_owned(),
+        } else {
+            let same = found.iter().zip(expected).take_while(|(f, e)| f == e);
+            let start = same.count();
+            let from = start + 1;
+            let [found_rest, expected_rest] = [found, expected].map(|names| &names[start..]);
+            let sorted = |names: &[String]| {
+                let mut names = names.to_vec();
+                names.sort();
+                names
+            };
+            match (found_rest, expected_rest) {
+                ([found, ..], [expected, ..]) if sorted(found_rest) != sorted(expected_rest) => {
+                    Problem::Name {
+                        whose,
+                        from,
+                        expected: quote(expected),
+                        found: quote(found),
+                    }
+                }
+                ([_, ..], _) => Problem::Order {
+                    whose,
+                    from,
+                    expected: quoted(expected_rest.iter()),
+                    found: quoted(found_rest.iter()),
+                },
+                _ => return Ok(()),
+            }
         };
         Err(problem.of(&self.origin))
     }
 
+    /// Refuses fractions in columns of whole numbers.
+    pub(crate) fn expect_whole(&self, columns: &[usize]) -> Result<(), DataError> {
+        for (row, values) in self.values.chunks_exact(self.dim()).enumerate() {
+            if let Some(&column) = columns.iter().find(|&&c| values[c].fract() != 0.0) {
+                let problem = Problem::NotWhole {
+                    row: row + 1,
+                    column: quote(&self.names[column]),
+                    value: values[column],
+                };
+                return Err(problem.of(&self.origin));
+            }
+        }
+        Ok(())
+    }
+
     /// The names of these columns in quotes, of many the first few and how many more there are.
     pub(super) fn quoted_names(&self, columns: &[usize]) -> String {
-        const SHOWN: usize = 4;
-        let shown = columns.iter().take(SHOWN).map(|&c| quote(&self.names[c]));
-        let mut text = shown.collect::<Vec<_>>().join(", ");
-        if columns.len() > SHOWN {
-            text += &format!(" and {} more", columns.len() - SHOWN);
-        }
-        text
+        quoted(columns.iter().map(|&c| &self.names[c]))
     }
+}
+
+fn quoted<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 4;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names.take(SHOWN).map(|name| quote(name));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+/// "1 column", "2 columns" and so on.
+pub(crate) fn columns(count: usize) -> String {
+    match count {
+        1 => "1 column".to_owned(),
+        _ => format!("{count} columns"),
+    }
+}
+
+/// Whether these are the names of columns that have none.
+fn are_default(names: &[String]) -> bool {
+    let last = names.last().and_then(|name| name.strip_prefix('p'));
+    let width = last
+        .and_then(|place| place.split_once('_'))
+        .and_then(|(_, column)| column.parse::<usize>().ok()?.checked_add(1));
+    let of_image = |width: usize| {
+        names.len().is_multiple_of(width) && default_names(&[names.len() / width, width]) == names
+    };
+    default_names(&[names.len()]) == names || width.is_some_and(of_image)
 }
 
 /// `p{row}_{column}` for pixels of images, `x{index}` otherwise.

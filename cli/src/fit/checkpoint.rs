@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use detfree::flows::CheckpointError;
+
 use crate::args::Fit;
 use crate::failure::Failure;
 use crate::model_file::Output;
@@ -62,10 +64,17 @@ impl Checkpoint {
         Ok(())
     }
 
-    pub(crate) fn refuse(&self, reason: &impl std::fmt::Display) -> Failure {
+    pub(crate) fn refuse<E: std::fmt::Display>(&self, reason: &CheckpointError<E>) -> Failure {
+        let advice = match reason {
+            CheckpointError::OtherRun { .. } => {
+                "; resume with the same data and options as at its start, --threads among them, or \
+                 name another --checkpoint"
+            }
+            _ => "",
+        };
         Failure::Checkpoint {
             path: PathBuf::from(self.output.path()),
-            reason: reason.to_string(),
+            reason: format!("{reason}{advice}"),
         }
     }
 }

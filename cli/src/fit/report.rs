@@ -8,7 +8,7 @@ use detfree::flows::FlowParameters;
 use serde::Serialize;
 
 use crate::args::Fit;
-use crate::data::Parts;
+use crate::data::{Parts, columns};
 use crate::density::Likelihoods;
 use crate::failure::Failure;
 use crate::fit::train::Trained;
@@ -115,15 +115,16 @@ impl Report {
             0 => String::new(),
             n => format!(", {n} dequantised"),
         };
-        let (dim, best) = (self.dim, self.best_epoch);
+        let best = self.best_epoch;
         let depth = match (self.layers, self.blocks) {
             (Some(layers), _) => format!("{layers} layers"),
             (None, blocks) => format!("{} blocks", blocks.unwrap_or_default()),
         };
         writeln!(
             out,
-            "data       {}: {dim} columns{dequantized}",
-            self.source
+            "data       {}: {}{dequantized}",
+            self.source,
+            columns(self.dim)
         )?;
         writeln!(
             out,
@@ -152,11 +153,16 @@ impl Report {
             )?;
         }
         match self.gaussian_log_likelihood {
-            Some(gaussian) => writeln!(
-                out,
-                "  Gaussian {gaussian:>10.3}   (full covariance, same training rows)\n  gain     {:>+10.3}",
-                self.held_out_log_likelihood - gaussian
-            )?,
+            Some(gaussian) => {
+                writeln!(
+                    out,
+                    "  Gaussian {gaussian:>10.3}   (full covariance, same training rows)"
+                )?;
+                let gain = self.held_out_log_likelihood - gaussian;
+                if gain.is_finite() {
+                    writeln!(out, "  gain     {gain:>+10.3}")?;
+                }
+            }
             None => writeln!(
                 out,
                 "  Gaussian        none: the training rows' covariance is singular"
@@ -181,10 +187,11 @@ fn mean(figures: &[f64]) -> f64 {
     figures.iter().sum::<f64>() / figures.len() as f64
 }
 
-/// s/√n; `None` of a single row.
+/// s/√n; `None` of a single row, or where one is −∞.
 fn standard_error(figures: &[f64]) -> Option<f64> {
     let count = figures.len() as f64;
     let mean = mean(figures);
     let squares: f64 = figures.iter().map(|x| (x - mean).powi(2)).sum();
-    (figures.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt())
+    let error = (squares / (count - 1.0) / count).sqrt();
+    Some(error).filter(|error| error.is_finite())
 }

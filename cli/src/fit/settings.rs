@@ -16,11 +16,18 @@ use crate::failure::Failure;
 const PATIENT_EPOCHS: u32 = 40;
 const PATIENT_STEPS: u32 = 2_000;
 
-/// Along a cosine, flows train for so many steps, and no fewer epochs than the first number. The steps
-/// decide how good a fit is: an end that waits for improvement to cease is now early, now late.
+/// Along a cosine, flows train for so many steps, and so many epochs at least and at most. The steps
+/// decide how good a fit is: an end that waits for improvement to cease is now early, now late. Relative
+/// flows of many rows lose by more steps; validation wants a few epochs to choose from.
 const RELATIVE_STEPS: u32 = 48_000;
+const RELATIVE_EPOCHS: RangeInclusive<u32> = 3..=MOST_EPOCHS;
 const RESIDUAL_STEPS: u32 = 2_500;
-const EPOCHS: RangeInclusive<u32> = 20..=5_000;
+const RESIDUAL_EPOCHS: RangeInclusive<u32> = 20..=MOST_EPOCHS;
+const MOST_EPOCHS: u32 = 5_000;
+
+/// Of one row there is no deviation, which the normalisation behind every block of a residual flow takes
+/// of its first batch: the scale that it makes of none overflows.
+const RESIDUAL_BATCH: u32 = 2;
 
 /// Now and then a batch has a gradient that would undo hundreds of steps: cut to this length, flows of
 /// two columns end nearer to each other and higher. With many columns all gradients are longer; Adam then
@@ -82,7 +89,7 @@ struct Defaults {
 /// How long training goes on along a cosine.
 enum Length {
     Epochs(u32),
-    Steps(u32),
+    Steps(u32, RangeInclusive<u32>),
 }
 
 impl Settings {
@@ -90,7 +97,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// An option of the other kind of model.
+    /// An option of the other kind of model, or a value that this kind has no use for.
     pub(crate) fn new(options: &Fit, dim: usize, rows: usize) -> Result<Self, Failure> {
         refuse_foreign(options)?;
         let (flow, defaults) = match options.model {
@@ -108,10 +115,10 @@ impl Settings {
         let steps = (rows as u32 / batch).max(1);
         let epochs = match (defaults.length, schedule) {
             (Length::Epochs(epochs), _) => epochs,
-            (Length::Steps(all), Schedule::Cosine) => {
-                all.div_ceil(steps).clamp(*EPOCHS.start(), *EPOCHS.end())
+            (Length::Steps(all, epochs), Schedule::Cosine) => {
+                all.div_ceil(steps).clamp(*epochs.start(), *epochs.end())
             }
-            (Length::Steps(_), _) => *EPOCHS.end(),
+            (Length::Steps(..), _) => MOST_EPOCHS,
         };
         let epochs = options.epochs.map_or(epochs, NonZeroU32::get);
         let patience = match schedule {
@@ -139,7 +146,7 @@ impl Defaults {
                 learning_rate: (0.32 / dim as f64).min(0.01),
                 schedule: Schedule::Cosine,
                 batch: BATCH,
-                length: Length::Steps(RELATIVE_STEPS),
+                length: Length::Steps(RELATIVE_STEPS, RELATIVE_EPOCHS),
                 patience: None,
             },
             Some(Preset::Toy) => Self {
@@ -173,8 +180,8 @@ impl Defaults {
         Self {
             learning_rate: 0.01,
             schedule: Schedule::Cosine,
-            batch: batch.min((rows / 4) as u32).max(1),
-            length: Length::Steps(RESIDUAL_STEPS),
+            batch: batch.min((rows / 4) as u32).max(RESIDUAL_BATCH),
+            length: Length::Steps(RESIDUAL_STEPS, RESIDUAL_EPOCHS),
             patience: None,
         }
     }
@@ -235,6 +242,16 @@ impl ResidualSettings {
                 activation.name()
             )));
         }
+        if options
+            .batch
+            .is_some_and(|batch| batch.get() < RESIDUAL_BATCH)
+        {
+            return Err(Failure::Option(
+                "--batch 1 is for relative flows: a residual one is normalised by the deviations of \
+                 its first batch, and one row has none; expected 2 and more"
+                    .to_owned(),
+            ));
+        }
         let asked = &options.residual;
         let width = (2 * dim).clamp(64, 256);
         let hidden = asked.hidden.as_ref().map(|widths| widths.0.clone());
@@ -294,4 +311,39 @@ fn refuse_foreign(options: &Fit) -> Result<(), Failure> {
 fn depth(dim: usize, rows: usize) -> usize {
     let parameters = dim * (dim + 1);
     (64 / dim).min(rows / (4 * parameters)).clamp(4, 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Action, Command};
+
+    fn settings(model: &str, rows: usize) -> Settings {
+        let command = ["detfree", "fit", "d.csv", "--model", model];
+        match Command::parse_from(command).action {
+            Action::Fit(options) => Settings::new(&options, 2, rows).unwrap(),
+            action => panic!("{action:?}"),
+        }
+    }
+
+    /// A million rows of two columns want as many steps as a thousand.
+    #[test]
+    fn steps_decide_and_not_rows() {
+        for rows in [1_000, 100_000, 270_000, 900_000] {
+            let settings = settings("relative", rows);
+            let steps = settings.epochs * (rows as u32 / settings.batch);
+            assert!((48_000..=54_000).contains(&steps), "{rows}: {steps}");
+        }
+        assert_eq!(settings("relative", 5_000_000).epochs, 3);
+        assert_eq!(settings("residual", 900_000).epochs, 20);
+    }
+
+    #[test]
+    fn batches_of_residual_flows_have_deviations() {
+        for (rows, batch) in [(2, 2), (7, 2), (12, 3), (400, 100), (9_000, 500)] {
+            assert_eq!(settings("residual", rows).batch, batch);
+        }
+    }
 }

@@ -32,8 +32,27 @@ pub(crate) struct Trained {
     pub(crate) model: Model,
     pub(crate) epochs: u32,
     pub(crate) best_epoch: u32,
+    /// How far validation fell from there to the last epoch, in nats a row.
+    pub(crate) loss: f64,
     pub(crate) stopped_by: &'static str,
     pub(crate) time: Duration,
+}
+
+/// From this loss on, in nats a column, it is not only that a flow has learned its training rows by heart.
+const MUCH: f64 = 1.0;
+
+impl Trained {
+    /// What went wrong after the best epoch.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let lost = self.loss > MUCH * self.model.dim() as f64;
+        lost.then(|| {
+            format!(
+                "training got worse after epoch {}, whose weights are kept: validation ended {:.1} \
+                 nats lower; try a lower --lr, or fewer --epochs",
+                self.best_epoch, self.loss
+            )
+        })
+    }
 }
 
 pub(crate) fn train<B>(
@@ -118,6 +137,7 @@ where
         interrupted: interrupt_flag(),
         progress: Progress::new(settings.epochs, options.json),
         checkpoint,
+        last: None,
     };
     let threads = super::workers(options);
     let result = match settings.flow {
@@ -151,6 +171,7 @@ where
         model,
         epochs: result.epochs,
         best_epoch: result.best_epoch,
+        loss: course.last.map_or(0.0, |last| result.best - last),
         stopped_by: match result.stop {
             Stop::Epochs => "epochs",
             Stop::Patience => "patience",

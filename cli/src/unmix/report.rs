@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Unmix;
 use crate::args::Precision;
-use crate::data::Table;
+use crate::data::{Table, columns};
 use crate::failure::Failure;
 
 /// Beyond this share a source is too close to Gaussian for its number of rows.
@@ -120,8 +120,10 @@ impl Report {
         }
         writeln!(
             out,
-            "data       {}: {} columns, {} rows",
-            self.data, self.dim, self.rows
+            "data       {}: {}, {} rows",
+            self.data,
+            columns(self.dim),
+            self.rows
         )?;
         let unit = match (self.mode, self.iterations) {
             ("online", 1) => "pass over the rows, one at a time",

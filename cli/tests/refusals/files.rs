@@ -1,28 +1,8 @@
-//! Files that are not read or written.
+//! Files that are not read.
 
 use std::fs;
 
 use crate::{detfree, folder, refuses, table};
-
-#[test]
-fn outputs_that_cannot_be_written() {
-    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
-    fs::create_dir(folder.path().join("folder")).unwrap();
-    // Found before training: a million epochs would take hours.
-    for (option, path) in [
-        ("--out", "absent/model.safetensors"),
-        ("--out", "folder"),
-        ("--out", "good.csv/model.safetensors"),
-        ("--plot", "absent/density.png"),
-        ("--plot", "folder"),
-    ] {
-        refuses(
-            &folder,
-            &["fit", "good.csv", "--epochs", "1000000", option, path],
-            &[path],
-        );
-    }
-}
 
 #[test]
 fn models_and_tables_that_do_not_fit() {
@@ -150,8 +130,33 @@ fn checkpoints_of_other_runs() {
         (&["--precision", "f64"], "number type"),
     ] {
         let resume = [&fit[..], &["run", "--resume"], option].concat();
-        refuses(&folder, &resume, &["run", "another run", piece]);
+        refuses(
+            &folder,
+            &resume,
+            &["run", "another run", piece, "same data and options"],
+        );
     }
+    // Two shards and one differ in the last digits.
+    let residual = [
+        "fit",
+        "toy:moons",
+        "--model",
+        "residual",
+        "--rows",
+        "500",
+        "--epochs",
+        "1",
+        "--blocks",
+        "1",
+        "--hidden",
+        "8",
+        "--checkpoint",
+        "residual.run",
+    ];
+    let two = [&residual[..], &["--threads", "2"]].concat();
+    assert!(detfree(path, &two).status.success());
+    let one = [&residual[..], &["--threads", "1", "--resume"]].concat();
+    refuses(&folder, &one, &["residual.run", "--threads among them"]);
     let other = ["fit", "other.csv", "--checkpoint", "run", "--resume"];
     refuses(&folder, &other, &["run", "data"]);
 }

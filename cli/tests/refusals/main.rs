@@ -4,8 +4,11 @@
 
 mod files;
 mod options;
+mod outputs;
 mod tables;
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -28,18 +31,20 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
     folder
 }
 
-fn names(folder: &Path) -> Vec<String> {
+/// The names in a folder with what files hold.
+fn contents(folder: &Path) -> BTreeMap<OsString, Option<Vec<u8>>> {
     let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
+    entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name(), fs::read(entry.path()).ok())
+        })
+        .collect()
 }
 
 /// The command fails with code 2 and one line that has every piece, and leaves the folder alone.
 fn refuses(folder: &TempDir, args: &[&str], pieces: &[&str]) {
-    let before = names(folder.path());
+    let before = contents(folder.path());
     let output = detfree(folder.path(), args);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
@@ -49,7 +54,7 @@ fn refuses(folder: &TempDir, args: &[&str], pieces: &[&str]) {
         assert!(text.contains(piece), "{args:?}: no {piece:?} in {text}");
     }
     assert!(output.stdout.is_empty());
-    assert_eq!(names(folder.path()), before, "{args:?}");
+    assert!(contents(folder.path()) == before, "{args:?}");
 }
 
 /// Enough distinct rows of two columns.

@@ -1,6 +1,6 @@
 //! Options that nothing is fitted with.
 
-use crate::{folder, refuses, table};
+use crate::{detfree, folder, refuses, table};
 
 #[test]
 fn options_out_of_range() {
@@ -85,8 +85,64 @@ fn options_out_of_range() {
         &["0.5", "0.81"],
     );
     refuses(&folder, &["fit"], &["<DATA>"]);
-    refuses(&folder, &["fut", "good.csv"], &["fut"]);
+    refuses(&folder, &["fut", "good.csv"], &["'fut'", "'fit'"]);
     refuses(&folder, &["sample", "m", "-n", "0"], &["0"]);
+    // The deviation of one row is none.
+    refuses(
+        &folder,
+        &["fit", "good.csv", "--model", "residual", "--batch", "1"],
+        &["--batch 1", "2 and more"],
+    );
+}
+
+/// A negative number in an argument of its own is the option's value, and no option itself; what is no
+/// option at all is named with the one that was meant.
+#[test]
+fn negative_numbers_and_misspellings() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    for (args, pieces) in [
+        (
+            &["fit", "good.csv", "--lr", "-1"][..],
+            &["--lr", "'-1'"][..],
+        ),
+        (&["fit", "good.csv", "--seed", "-1"], &["--seed", "'-1'"]),
+        (
+            &["fit", "good.csv", "--clip", "-1e3"],
+            &["--clip", "'-1e3'"],
+        ),
+        (&["fit", "good.csv", "--ema", "-0.1"], &["--ema", "'-0.1'"]),
+        (&["sample", "m", "-n", "-5"], &["--rows", "'-5'"]),
+        (
+            &["score", "m", "good.csv", "--tol", "-1"],
+            &["--tol", "'-1'"],
+        ),
+        (&["unmix", "good.csv", "--seed", "-1"], &["--seed", "'-1'"]),
+        (&["fit", "good.csv", "--dequantise"], &["'--dequantize'"]),
+        (
+            &["fit", "good.csv", "--optimizer", "sgd"],
+            &["'--optimiser'"],
+        ),
+    ] {
+        refuses(&folder, args, pieces);
+    }
+}
+
+/// Options that change nothing: of residual models for a relative one, of toys for a file.
+#[test]
+fn options_without_effect() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    let fitted = detfree(folder.path(), &["fit", "good.csv", "--epochs", "2"]);
+    assert!(fitted.status.success());
+    for option in [&["--tol", "1"][..], &["--exact"], &["--products", "9"]] {
+        let score = ["score", "model.safetensors", "good.csv"];
+        refuses(
+            &folder,
+            &[&score, option].concat(),
+            &[option[0], "residual", "exact as they are"],
+        );
+    }
+    let rows = ["fit", "good.csv", "--rows", "10"];
+    refuses(&folder, &rows, &["--rows", "toys", "good.csv"]);
 }
 
 /// Options that a kind of model would ignore.

@@ -65,3 +65,80 @@ fn constant_columns() {
     );
     assert!(output.status.success());
 }
+
+/// Columns are told apart by their names: a file with others, or with the same ones in another order,
+/// would have figures of nothing. Without a header it is taken as it is.
+#[test]
+fn columns_of_other_names() {
+    let renamed = |header: &str| {
+        let text = String::from_utf8(table("1.5,2.5")).unwrap();
+        text.replacen("a,b\n", header, 1).into_bytes()
+    };
+    let folder = folder(&[
+        ("good.csv", &renamed("a,b\n")),
+        ("reversed.csv", &renamed("b,a\n")),
+        ("other.csv", &renamed("a,c\n")),
+        ("plain.csv", &renamed("")),
+    ]);
+    let fit = ["fit", "good.csv", "--epochs", "2"];
+    assert!(detfree(folder.path(), &fit).status.success());
+    let score = ["score", "model.safetensors"];
+    for (file, pieces) in [
+        (
+            "reversed.csv",
+            &[
+                "another order",
+                "expected \"a\", \"b\"",
+                "found \"b\", \"a\"",
+            ][..],
+        ),
+        ("other.csv", &["column 2 is \"c\"", "expected \"b\""]),
+    ] {
+        let pieces = [pieces, &[file]].concat();
+        refuses(&folder, &[&score[..], &[file]].concat(), &pieces);
+        refuses(&folder, &[&fit[..], &["--test", file]].concat(), &pieces);
+    }
+    for file in ["plain.csv", "good.csv"] {
+        let scored = detfree(folder.path(), &[&score[..], &[file]].concat());
+        assert!(scored.status.success());
+        let tested = detfree(folder.path(), &[&fit[..], &["--test", file]].concat());
+        assert!(tested.status.success());
+    }
+    let fit = ["fit", "plain.csv", "--epochs", "2"];
+    assert!(detfree(folder.path(), &fit).status.success());
+    for file in ["reversed.csv", "other.csv", "plain.csv"] {
+        let scored = detfree(folder.path(), &[&score[..], &[file]].concat());
+        assert!(scored.status.success());
+    }
+}
+
+/// A model of whole numbers adds its noise to nothing else.
+#[test]
+fn fractions_where_whole_numbers_were() {
+    let rows = |last: &str| {
+        let whole: String = (0..30).map(|r| format!("{r}.5,{}\n", r * r % 17)).collect();
+        format!("a,b\n{whole}{last}\n").into_bytes()
+    };
+    let folder = folder(&[
+        ("whole.csv", &rows("1.5,2")),
+        ("half.csv", &rows("1.5,2.5")),
+    ]);
+    let fit = ["fit", "whole.csv", "--dequantize", "--epochs", "2"];
+    assert!(detfree(folder.path(), &fit).status.success());
+    let pieces = [
+        "half.csv",
+        "row 31",
+        "column \"b\"",
+        "2.5 is no whole number",
+    ];
+    refuses(
+        &folder,
+        &["score", "model.safetensors", "half.csv"],
+        &pieces,
+    );
+    refuses(
+        &folder,
+        &[&fit[..], &["--test", "half.csv"]].concat(),
+        &pieces,
+    );
+}

@@ -97,7 +97,8 @@ impl Model {
     }
 
     /// input ← the row in the data's own units whose input it is; columns that were dequantised are
-    /// whole numbers again.
+    /// whole numbers again, with a logit 0 to levels − 1. The margins of λ beyond, in which the flow has
+    /// a density that no whole number has, go to the nearest level.
     pub fn invert_input(&self, input: &mut [f64]) {
         self.standardisation.invert(input);
         if let Some(squash) = self.squash {
@@ -106,6 +107,56 @@ impl Model {
         for &column in &self.dequantized {
             if let Some(x) = input.get_mut(column) {
                 *x = libm::floor(*x);
+                if let Some(squash) = self.squash {
+                    *x = x.clamp(0.0, (squash.levels - 1.0).max(0.0));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    /// λ = 0.2: four tenths of the line are margins, whose floors −2, −1 and 10, 11 no noise brings into
+    /// the range.
+    #[test]
+    fn whole_numbers_of_a_logit_stay_in_its_range() {
+        let squash = Squash {
+            lambda: 0.2,
+            levels: 10.0,
+        };
+        let model = Model {
+            columns: vec!["x".into()],
+            dequantized: vec![0],
+            seed: 0,
+            precision: Precision::Double,
+            squash: Some(squash),
+            standardisation: Standardisation {
+                mean: vec![0.5],
+                scale: vec![2.0],
+            },
+            base: BaseDensity::Normal,
+            flow: FlowParameters::Relative(RelativeParameters {
+                activation: detfree_core::Activation::Identity,
+                layers: vec![],
+            }),
+        };
+        for (input, whole) in [
+            (-1e3, 0.0),
+            (-0.7, 0.0),
+            (-0.25, 5.0),
+            (0.4, 9.0),
+            (1e3, 9.0),
+        ] {
+            let mut row = [input];
+            model.invert_input(&mut row);
+            assert_eq!(row, [whole], "{input}");
+            for noise in [1e-9, 1.0 - 1e-9] {
+                assert!(model.log_jacobian(&[row[0] + noise]).is_finite());
             }
         }
     }

@@ -1,0 +1,94 @@
+//! Files that are written where the user said, and over nothing else.
+
+use std::fs;
+
+use crate::{detfree, folder, refuses, table};
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    // Found before training: a million epochs would take hours.
+    for (option, path, piece) in [
+        ("--out", "absent/model.safetensors", "no such folder"),
+        ("--out", "folder", "directory"),
+        ("--out", "absent/", "directory"),
+        ("--out", "good.csv/model.safetensors", "cannot write there"),
+        ("--plot", "absent/density.png", "no such folder"),
+        ("--plot", "folder", "directory"),
+        ("--plot", "absent/", "directory"),
+        ("--checkpoint", "absent/", "directory"),
+        #[cfg(unix)]
+        ("--out", "/dev/null", "no ordinary file"),
+    ] {
+        refuses(
+            &folder,
+            &["fit", "good.csv", "--epochs", "1000000", option, path],
+            &[path, piece],
+        );
+    }
+    refuses(&folder, &["unmix", "good.csv", "--mixing", "no/"], &["no/"]);
+}
+
+/// Neither the data nor another result is overwritten, under whatever name.
+#[test]
+fn outputs_that_are_another_file() {
+    let folder = folder(&[
+        ("good.csv", &table("1.5,2.5")),
+        ("test.csv", &table("2.5,2.5")),
+    ]);
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    #[cfg(unix)]
+    for (to, link) in [("good.csv", "link"), ("new", "first"), ("first", "second")] {
+        std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+    }
+    for (command, options) in [
+        ("fit", &["DATA", "--out", "good.csv"][..]),
+        ("fit", &["DATA", "--plot", "sub/../good.csv"]),
+        ("fit", &["DATA", "--checkpoint", "./good.csv", "--resume"]),
+        ("fit", &["--test", "test.csv", "--out", "./test.csv"]),
+        ("fit", &["--out", "x", "--plot", "./x"]),
+        ("fit", &["--out", "x", "--checkpoint", "x"]),
+        ("fit", &["--plot", "x", "--checkpoint", "sub/../x"]),
+        ("unmix", &["DATA", "--sources", "good.csv"]),
+        ("unmix", &["DATA", "--mixing", "./good.csv"]),
+        ("unmix", &["--sources", "./s.csv", "--mixing", "s.csv"]),
+        ("unmix", &["--unmixing", "mixing.csv"]),
+        #[cfg(unix)]
+        ("fit", &["DATA", "--out", "link"]),
+        #[cfg(unix)]
+        ("fit", &["--out", "second", "--plot", "new"]),
+    ] {
+        let named = options
+            .iter()
+            .copied()
+            .filter(|word| word.starts_with("--"));
+        let mut pieces: Vec<&str> = named.filter(|&option| option != "--resume").collect();
+        pieces.push("the same file");
+        let mut args = vec![command, "good.csv"];
+        args.extend(options);
+        if options[0] == "DATA" {
+            pieces.push("DATA");
+            args.remove(2);
+        }
+        refuses(&folder, &args, &pieces);
+    }
+}
+
+/// A link stays one, and what it leads to is written.
+#[cfg(unix)]
+#[test]
+fn outputs_behind_links() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5")), ("old", b"old")]);
+    let path = folder.path();
+    fs::create_dir(path.join("sub")).unwrap();
+    for (to, link) in [("old", "to-old"), ("sub/new", "to-new")] {
+        let link = path.join(link);
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        let out = link.display().to_string();
+        let output = detfree(path, &["fit", "good.csv", "--epochs", "2", "--out", &out]);
+        assert!(output.status.success());
+        assert!(link.is_symlink());
+        assert!(fs::read(path.join(to)).unwrap().len() > 100);
+    }
+}
