@@ -121,8 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// λ = 0.2: four tenths of the line are margins, whose floors −2, −1 and 10, 11 no noise brings into
-    /// the range.
+    /// λ = 0.2: four tenths of all p are margins, whose floors are −4 to −1 and 10 to 13.
     #[test]
     fn whole_numbers_of_a_logit_stay_in_its_range() {
         let squash = Squash {
@@ -147,9 +146,9 @@ mod tests {
         };
         for (input, whole) in [
             (-1e3, 0.0),
-            (-0.7, 0.0),
-            (-0.25, 5.0),
-            (0.4, 9.0),
+            (-1.0, 0.0),
+            (-0.2, 5.0),
+            (0.6, 9.0),
             (1e3, 9.0),
         ] {
             let mut row = [input];
