@@ -42,8 +42,8 @@ pub(crate) enum Action {
 ///
 /// Where the model was fitted with --dequantize, a row of whole numbers is scored with the noise that
 /// belongs to the model's seed and the row's number: a file always has the same figures, but a row has
-/// others in another place. Each figure is the exact one of its row with this one draw, and its mean
-/// over draws is a lower bound of the log-probability of the whole numbers.
+/// others in another place. A figure is that of the row with this one draw, of which standard_error says
+/// nothing; its mean over draws is a lower bound of the log-probability of the whole numbers.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         detfree score model.safetensors new.csv > scores.csv\n  \

@@ -60,8 +60,8 @@ pub(crate) struct Fit {
     #[arg(long, value_enum)]
     pub(crate) gradient: Option<Gradient>,
 
-    /// The most passes over the training rows [default: as many as 48,000 steps take, of residual flows
-    /// 2500, but 3 to 5000, of residual flows 20 to 5000; 5000 without a cosine].
+    /// The most passes over the training rows [default: as many as 48,000 steps take, but 3 to 5000; of
+    /// residual flows as many as 2500 steps take, but 20 to 5000; 5000 without a cosine].
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<NonZeroU32>,
 
