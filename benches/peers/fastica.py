@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
 """FastICA of scikit-learn on a table of mixed signals: what `detfree unmix` is measured against.
 
-Needs the packages numpy and scikit-learn:
-
-    python3 -m venv target/peers/venv
-    target/peers/venv/bin/pip install numpy scikit-learn
-
+    benches/peers/install.sh                                        once
     fastica.py MIXED.csv TRUE_MIXING.csv [--repeats 3] [--seed 0]
 
 MIXED.csv has a row for every moment and a column for every sensor, TRUE_MIXING.csv a row for every
 sensor and a column for every source; neither has a header. Settings are symmetric FastICA with the
 log cosh contrast, unit-variance whitening, a tolerance of 1e-6 (its default is 1e-4) and at most
 2000 iterations, in double precision: in single precision it does not come to that tolerance from
-about 32 sources on, nor in double precision much below it. Whitening is timed both ways that scikit-learn offers, and the quicker one counts.
+about 32 sources on, nor in double precision much below it. Whitening is timed both ways that
+scikit-learn offers, and the quicker one counts.
 The answer is one line of JSON: the Amari distance, the median seconds of `fit` over the repeats
 after one to warm up, and whether it converged.
 """

@@ -6,7 +6,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 python3 -m venv target/peers/venv
 target/peers/venv/bin/pip install --quiet --upgrade pip
-target/peers/venv/bin/pip install --quiet numpy scikit-learn "jax[cpu]" torch "normflows==1.7.*"
+# The versions that the figures in benches/README.md are of.
+target/peers/venv/bin/pip install --quiet \
+    numpy==2.4.6 scikit-learn==1.9.1 "jax[cpu]==0.10.2" torch==2.15.0 normflows==1.7.3
 target/peers/venv/bin/python - <<'END'
 from importlib.metadata import version
 

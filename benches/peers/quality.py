@@ -7,7 +7,7 @@ not counted. normflows has one thread or two, whichever a short trial finds quic
 
     benches/peers/install.sh                                        once
     cargo build --release -p detfree-benches
-    benches/peers/quality.py                                        five minutes on a quiet machine
+    benches/peers/quality.py                                        twenty minutes on a quiet machine
     benches/peers/quality.py 8gaussians --iterations 200            less
 """
 

@@ -8,8 +8,7 @@ median of three runs of the command, each cold; of FastICA that of three fits in
 warmed up. A ratio is FastICA's time over ours in the same turn. `command` is the whole of `detfree
 unmix`, with the file read and three files written.
 
-    python3 -m venv target/peers/venv
-    target/peers/venv/bin/pip install numpy scikit-learn
+    benches/peers/install.sh                                                         once
     cargo build --release -p detfree-cli
     target/peers/venv/bin/python benches/peers/unmix.py                              some minutes
     target/peers/venv/bin/python benches/peers/unmix.py --sources 8,16 --seeds 2     a few seconds

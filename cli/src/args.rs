@@ -2,6 +2,7 @@
 
 mod fit;
 mod residual;
+mod unmix;
 mod values;
 
 use std::num::NonZeroU64;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::backend::Choice;
 pub(crate) use fit::{Fit, ModelKind, Precision, Preset};
+pub(crate) use unmix::Unmix;
 use values::positive;
 
 /// Fit a density to a table, score rows with it, sample new ones: exact or unbiased likelihoods,
@@ -27,7 +29,7 @@ pub(crate) enum Action {
     Fit(Box<Fit>),
     Score(Score),
     Sample(Sample),
-    Unmix(crate::unmix::Unmix),
+    Unmix(Unmix),
     Info(Info),
     /// List the backends of this build, and what they found.
     #[command(after_help = "Example: detfree backends")]

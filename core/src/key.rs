@@ -117,6 +117,17 @@ impl Key {
         ((u128::from(bits) * bound as u128) >> 64) as usize
     }
 
+    /// A random order of the items, uniform over all orders (Fisher and Yates).
+    pub fn shuffle<T>(self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = self.below(last as u64, last + 1);
+            // Not `swap`, which can panic; an item stays where both are one.
+            if let Ok([x, y]) = items.get_disjoint_mut([last, other]) {
+                core::mem::swap(x, y);
+            }
+        }
+    }
+
     fn words(self, block: u32, row: u64, domain: u32) -> [u32; 4] {
         philox4x32_10([block, row as u32, (row >> 32) as u32, domain], self.0)
     }

@@ -29,6 +29,7 @@ mod squash;
 mod standardisation;
 mod tensor;
 pub mod toy;
+mod transfer;
 pub mod unmix;
 
 pub use fit::{

@@ -107,9 +107,7 @@ impl Parts {
 /// 0..rows shuffled (Fisher and Yates), each order equally likely.
 fn permutation(rows: usize, key: Key) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();
-    for last in (1..rows).rev() {
-        order.swap(last, key.below(last as u64, last + 1));
-    }
+    key.shuffle(&mut order);
     order
 }
 

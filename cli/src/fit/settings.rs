@@ -73,7 +73,7 @@ pub(crate) struct ResidualSettings {
     pub(crate) lipschitz: f64,
     pub(crate) estimator: EstimatorChoice,
     pub(crate) clip: Option<f64>,
-    pub(crate) ema: Option<f64>,
+    pub(crate) ema: f64,
     pub(crate) warm_up: u64,
 }
 
@@ -264,7 +264,7 @@ impl ResidualSettings {
             lipschitz: asked.lipschitz.unwrap_or(0.9),
             estimator: asked.estimator.unwrap_or(EstimatorChoice::Auto),
             clip: options.clip,
-            ema: Some(asked.ema.unwrap_or(RESIDUAL_AVERAGE)),
+            ema: asked.ema.unwrap_or(RESIDUAL_AVERAGE),
             warm_up: asked.warmup.map_or(0, |steps| u64::from(steps.get())),
         })
     }

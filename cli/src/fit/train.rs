@@ -246,7 +246,7 @@ where
         estimator: settings.estimator,
         sweep: Sweep::Reverse,
         clip: settings.clip,
-        average: settings.ema,
+        average: Some(settings.ema),
         warm_up: settings.warm_up,
         shards,
         key: key.fold_in(ESTIMATES),

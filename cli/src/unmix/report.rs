@@ -6,8 +6,8 @@ use std::time::Duration;
 use detfree::flows::unmix::{Stop, Unmixing};
 use serde::Serialize;
 
-use super::Unmix;
 use crate::args::Precision;
+use crate::args::Unmix;
 use crate::data::{Table, columns};
 use crate::failure::Failure;
 

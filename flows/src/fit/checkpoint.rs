@@ -10,6 +10,7 @@ use detfree_core::{Backend, Scalar};
 use super::snapshot::{Snapshot, VERSION};
 use super::training::Followed;
 use super::{Schedule, State, Trainer, Training, TrainingRows};
+use crate::transfer::download;
 use crate::{Squash, Standardisation, tensor};
 
 /// Why bytes are not where a run stood.
@@ -158,11 +159,7 @@ impl<B: Backend, T: Trainer<B>> Training<'_, B, T> {
         self.trainer.visit(|state| {
             match state {
                 State::Batch(batch) => {
-                    let shape = b.shape(batch);
-                    let mut host = alloc::vec![B::Scalar::default(); shape.rows * shape.dim];
-                    b.download(batch, &mut host)?;
-                    let values = host.into_iter().map(Scalar::to_f64).collect();
-                    snapshot.batches.push((shape, values));
+                    snapshot.batches.push((b.shape(batch), download(b, batch)?));
                 }
                 State::Number(x) => snapshot.numbers.push(*x),
                 State::Count(n) => snapshot.counts.push(*n),

@@ -26,6 +26,8 @@ pub use shards::ShardedGradient;
 pub use tape::FlowTape;
 pub use trainer::{RelativeTrainer, RelativeTraining};
 
+use crate::transfer::{download, upload};
+
 /// z₀ = x, y_l = W_l z_{l−1} + b_l, z_l = σ(y_l) for l < L, and z_L = y_L; the density is
 ///
 /// log p(x) = log p₀(z_L) + Σ_l log|det W_l| + Σ_{l<L} Σ_j log σ'(y_lj)
@@ -91,16 +93,14 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
                     found: Shape::new(1, values.len()),
                 });
             }
-            let values: Vec<B::Scalar> = values.iter().map(|&x| Scalar::from_f64(x)).collect();
-            if !values.iter().all(|x| x.to_f64().is_finite()) {
+            let finite = |&x: &f64| B::Scalar::from_f64(x).to_f64().is_finite();
+            if !values.iter().all(finite) {
                 return Err(Error::Invalid(
                     "a weight or bias of a layer is not finite in this precision: \
                      give finite numbers, or use double precision for very large ones",
                 ));
             }
-            let mut batch = b.batch(shape)?;
-            b.upload(&values, &mut batch)?;
-            Ok(batch)
+            Ok(upload(b, values, shape)?)
         };
         let mut layers = Vec::new();
         for Affine { weight, bias } in host {
@@ -121,18 +121,12 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// # Errors
     /// The device's.
     pub fn to_layers(&self, b: &B) -> Result<Vec<Affine<Vec<f64>>>, B::Error> {
-        let get = |batch: &B::Batch| -> Result<Vec<f64>, B::Error> {
-            let Shape { rows, dim } = b.shape(batch);
-            let mut host = alloc::vec![B::Scalar::default(); rows * dim];
-            b.download(batch, &mut host)?;
-            Ok(host.into_iter().map(Scalar::to_f64).collect())
-        };
         self.layers
             .iter()
             .map(|layer| {
                 Ok(Affine {
-                    weight: get(&layer.weight)?,
-                    bias: get(&layer.bias)?,
+                    weight: download(b, &layer.weight)?,
+                    bias: download(b, &layer.bias)?,
                 })
             })
             .collect()

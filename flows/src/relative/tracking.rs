@@ -2,12 +2,12 @@
 
 use detfree_core::{
     Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, Op, RelativeGradient,
-    Scalar,
 };
 
 use super::Drift;
 use crate::fit::State;
 use crate::norm::largest;
+use crate::transfer::download;
 
 pub(super) struct Tracking<B: Backend> {
     log_det: f64,
@@ -50,11 +50,7 @@ impl<B: FlowBackend + Allocate> Tracking<B> {
         let fresh = Self::start(b, weight)?;
         let mut tracked = core::mem::replace(self, fresh);
         let shape = b.shape(weight);
-        let mut host = alloc::vec![B::Scalar::default(); shape.rows * shape.dim];
-        let mut size = |batch: &B::Batch| -> Result<f64, B::Error> {
-            b.download(batch, &mut host)?;
-            Ok(largest(host.iter().map(|x| x.to_f64())))
-        };
+        let size = |batch| download(b, batch).map(largest);
         b.axpy(0..shape.rows, -1.0, &self.inverse, &mut tracked.inverse)?;
         Ok(Drift {
             log_det: (tracked.log_det - self.log_det).abs(),

@@ -9,6 +9,7 @@ use detfree_core::{
 use super::BlockParameters;
 use crate::SpectralBound;
 use crate::mlp::Mlp;
+use crate::transfer::{download, upload};
 
 /// How small the last weight of a new block is beside what its bound allows: the block starts near
 /// the identity, and yet its gradients do not vanish.
@@ -112,8 +113,8 @@ impl<B: FlowBackend + Allocate> Block<B> {
                 check("a weight of a block", shape, found)?;
             }
             let layer = Affine {
-                weight: put(b, weight, shape)?,
-                bias: put(b, bias, Shape::new(1, shape.rows))?,
+                weight: upload(b, weight, shape)?,
+                bias: upload(b, bias, Shape::new(1, shape.rows))?,
             };
             bounds.push(SpectralBound::new(b, &layer.weight)?);
             layers.push(layer);
@@ -147,8 +148,8 @@ impl<B: FlowBackend + Allocate> Block<B> {
         let mut layers = Vec::new();
         for Affine { weight, bias } in &self.net.layers {
             layers.push(Affine {
-                weight: get(b, weight)?,
-                bias: get(b, bias)?,
+                weight: download(b, weight)?,
+                bias: download(b, bias)?,
             });
         }
         Ok(BlockParameters {
@@ -228,18 +229,4 @@ fn layer_limit<B: Backend>(net: &Mlp<B>, lipschitz: f64) -> f64 {
 /// In the precision of `T`.
 fn finite<T: Scalar>(x: f64) -> bool {
     T::from_f64(x).to_f64().is_finite()
-}
-
-fn put<B: Allocate>(b: &B, values: &[f64], shape: Shape) -> Result<B::Batch, B::Error> {
-    let mut batch = b.batch(shape)?;
-    let values: Vec<B::Scalar> = values.iter().map(|&x| Scalar::from_f64(x)).collect();
-    b.upload(&values, &mut batch)?;
-    Ok(batch)
-}
-
-fn get<B: Backend>(b: &B, batch: &B::Batch) -> Result<Vec<f64>, B::Error> {
-    let Shape { rows, dim } = b.shape(batch);
-    let mut host = alloc::vec![B::Scalar::default(); rows * dim];
-    b.download(batch, &mut host)?;
-    Ok(host.into_iter().map(Scalar::to_f64).collect())
 }

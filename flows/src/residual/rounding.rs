@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use detfree_core::{Activation, Affine, Backend, FlowBackend, Scalar};
 
 use super::{Block, ResidualFlow, Tape};
+use crate::transfer::download;
 
 /// |computed σ − σ| in units of ε times what σ is bounded by, and |computed σ' − σ'| in units of
 /// ε Lip(σ), with a margin.
@@ -173,7 +174,7 @@ impl BlockNorms {
 impl LayerNorms {
     fn new<B: Backend>(b: &B, layer: &Affine<B::Batch>, spectral: f64) -> Result<Self, B::Error> {
         let shape = b.shape(&layer.weight);
-        let weight = host(b, &layer.weight)?;
+        let weight = download(b, &layer.weight)?;
         let mut columns = alloc::vec![0.0; shape.dim];
         let mut widest_row = 0.0_f64;
         for row in weight.chunks_exact(shape.dim.max(1)) {
@@ -193,7 +194,7 @@ impl LayerNorms {
             frobenius,
             // ‖X‖² ≤ ‖X‖₁ ‖X‖_∞
             absolute: libm::sqrt(widest_row * widest_column).min(frobenius),
-            bias: norm(&host(b, &layer.bias)?),
+            bias: norm(&download(b, &layer.bias)?),
         })
     }
 }
@@ -235,13 +236,6 @@ const fn range(sigma: Activation) -> (f64, f64) {
         | Activation::Elu
         | Activation::LipSwish { .. } => (0.0, f64::INFINITY),
     }
-}
-
-fn host<B: Backend>(b: &B, x: &B::Batch) -> Result<Vec<f64>, B::Error> {
-    let shape = b.shape(x);
-    let mut host = alloc::vec![B::Scalar::default(); shape.rows * shape.dim];
-    b.download(x, &mut host)?;
-    Ok(host.into_iter().map(Scalar::to_f64).collect())
 }
 
 fn norm(x: &[f64]) -> f64 {

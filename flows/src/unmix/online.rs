@@ -12,6 +12,7 @@ use super::curvature::precondition;
 use super::rows::{Point, Rows, log_abs_det, square};
 use super::{Progress, Stop, Tracking};
 use crate::norm::largest;
+use crate::transfer::download;
 
 /// The step is FIRST/D while sources are searched for: one of a whole 1/D may meet singular
 /// matrices.
@@ -53,7 +54,7 @@ pub(super) fn ascend<B: FlowBackend + Allocate + Sync>(
     let mut stop = Stop::Iterations;
     let mut pass = 0;
     while pass < passes {
-        shuffle(&mut order, key.fold_in(u64::from(pass)));
+        key.fold_in(u64::from(pass)).shuffle(&mut order);
         for &row in &order {
             let values = white.iter().skip(row * dim);
             for (to, &from) in sample.iter_mut().zip(values) {
@@ -84,13 +85,6 @@ pub(super) fn ascend<B: FlowBackend + Allocate + Sync>(
     }
     let tracking = walk.account(b, &point.layer, dim)?;
     Ok((point, pass, stop, tracking))
-}
-
-/// Fisher and Yates.
-fn shuffle(order: &mut [usize], key: Key) {
-    for last in (1..order.len()).rev() {
-        order.swap(last, key.below(last as u64, last + 1));
-    }
 }
 
 /// A layer, its inverse and its log-determinant, on their way.
@@ -231,11 +225,4 @@ fn split<T: Scalar>(layer: &[f64], dim: usize) -> (Vec<T>, Vec<T>) {
         parts.1.extend(bias.iter().map(|&x| T::from_f64(x)));
     }
     parts
-}
-
-fn download<B: Backend>(b: &B, batch: &B::Batch) -> Result<Vec<f64>, B::Error> {
-    let Shape { rows, dim } = b.shape(batch);
-    let mut host = alloc::vec![B::Scalar::default(); rows * dim];
-    b.download(batch, &mut host)?;
-    Ok(host.into_iter().map(Scalar::to_f64).collect())
 }

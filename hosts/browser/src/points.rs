@@ -60,9 +60,7 @@ impl Parts {
             ));
         }
         let mut order = points.to_vec();
-        for last in (1..count).rev() {
-            order.swap(last, key.below(last as u64, last + 1));
-        }
+        key.shuffle(&mut order);
         let tenth = count / 10;
         let (rest, held_out) = order.split_at(count - tenth);
         let (train, validation) = rest.split_at(rest.len() - tenth);
