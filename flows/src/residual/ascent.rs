@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use detfree_core::{Activation, Adam, Affine, Allocate, Backend, Fill, FlowBackend};
 
 use super::Block;
-use super::sweep::BlockGradient;
+use super::BlockGradient;
 use crate::fit::State;
 use crate::norm::squared_norm;
 

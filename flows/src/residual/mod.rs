@@ -6,6 +6,7 @@ mod controls;
 mod estimator;
 mod evaluate;
 mod explicit;
+mod gradients;
 mod inverse;
 mod norm;
 mod parameters;
@@ -25,10 +26,11 @@ use detfree_core::{
 pub(crate) use block::Block;
 pub use estimator::{Estimator, EstimatorChoice, SeriesEstimator, SeriesSchedule};
 pub use evaluate::Evaluator;
+pub use gradients::{BlockGradient, Gradients};
 pub use inverse::{Inversion, InversionError};
 pub use parameters::{BlockParameters, ResidualParameters};
 pub use score::{Accuracy, RowScore, ScoreError, Scores};
-pub use sweep::{BlockGradient, Gradients, Sweep, Tape};
+pub use sweep::{Sweep, Tape};
 pub use trainer::{ResidualTrainer, ResidualTraining};
 
 /// What a new flow is like.

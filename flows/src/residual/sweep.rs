@@ -8,7 +8,7 @@ use detfree_core::{
 
 use super::norm::Norm;
 use super::turn::{Memory, Turn};
-use super::{Block, Estimator, ResidualFlow, empty};
+use super::{Block, BlockGradient, Estimator, Gradients, ResidualFlow, empty};
 use crate::mlp::{MlpGradient, MlpTape};
 
 /// When the gradients of the log-determinants are taken.
@@ -19,76 +19,6 @@ pub enum Sweep {
     /// On the way forward (Chen et al. 2019, section 3.2, eq. 9): they keep 2m, inputs and gradients
     /// with respect to them, and the way back needs no estimator.
     Forward,
-}
-
-/// The gradient of a mean log-likelihood with respect to the parameters of every block.
-pub struct Gradients<B: Backend> {
-    /// From the input's.
-    pub blocks: Vec<BlockGradient<B>>,
-}
-
-/// The same of one block.
-pub struct BlockGradient<B: Backend> {
-    /// With respect to the net's parameters. Its `input` is of use to [`Sweep::Forward`] alone.
-    pub net: MlpGradient<B>,
-    /// With respect to s.
-    pub log_scale: Vec<f64>,
-    /// With respect to t.
-    pub shift: Vec<f64>,
-    /// With respect to the logarithms of the sharpnesses β that are learned.
-    pub log_sharpness: Vec<f64>,
-}
-
-impl<B: FlowBackend + Allocate> Gradients<B> {
-    /// Memory for the gradients of `flow` from batches of `rows` rows.
-    ///
-    /// # Errors
-    /// The device's.
-    pub fn new(b: &B, flow: &ResidualFlow<B>, rows: usize, sweep: Sweep) -> Result<Self, B::Error> {
-        let mut blocks = Vec::new();
-        for block in &flow.blocks {
-            let mut net = MlpGradient::zeros(b, &block.net, rows)?;
-            if sweep == Sweep::Reverse {
-                net.input = b.batch(Shape::new(1, flow.dim))?;
-            }
-            let learned = net.sharpness.iter().flatten().count();
-            blocks.push(BlockGradient {
-                net,
-                log_sharpness: alloc::vec![0.0; learned],
-                log_scale: alloc::vec![0.0; flow.dim],
-                shift: alloc::vec![0.0; flow.dim],
-            });
-        }
-        Ok(Self { blocks })
-    }
-}
-
-impl<B: FlowBackend> Gradients<B> {
-    /// gradients ← gradients + other, of another shard.
-    ///
-    /// # Errors
-    /// The device's.
-    pub fn add(&mut self, b: &B, other: &Self) -> Result<(), B::Error> {
-        let plus = |sum: &mut B::Batch, x: &B::Batch| b.axpy(0..b.shape(x).rows, 1.0, x, sum);
-        for (sum, x) in self.blocks.iter_mut().zip(&other.blocks) {
-            for (sum, x) in sum.net.layers.iter_mut().zip(&x.net.layers) {
-                plus(&mut sum.weight, &x.weight)?;
-                plus(&mut sum.bias, &x.bias)?;
-            }
-            let numbers = sum.log_scale.iter_mut().chain(&mut sum.shift);
-            let numbers = numbers.chain(&mut sum.log_sharpness);
-            numbers.zip(x.numbers()).for_each(|(sum, x)| *sum += x);
-        }
-        Ok(())
-    }
-}
-
-impl<B: Backend> BlockGradient<B> {
-    /// With respect to what lives on the host: s, t and the logarithms of the sharpnesses.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
-        let norm = self.log_scale.iter().chain(&self.shift);
-        norm.chain(&self.log_sharpness).copied()
-    }
 }
 
 /// The memory of a batch's way through a flow and back.
@@ -192,7 +122,7 @@ impl<B: FlowBackend> Tape<B> {
         log: &mut [f64],
         gradients: &mut Gradients<B>,
     ) -> Result<Work, Error<B::Error>> {
-        self.check(b, flow, sweep, gradients)?;
+        gradients.check(b, flow, sweep, self.shape)?;
         self.load(b, flow, rows, log)?;
         b.fill_rows(weight, &mut self.weights)?;
         let mut work = Work::default();
@@ -210,57 +140,6 @@ impl<B: FlowBackend> Tape<B> {
             work += self.descend(b, i, block, weight, draw, gradient, log)?;
         }
         Ok(work)
-    }
-
-    /// Refuses gradients that were made for another flow, another sweep or other rows.
-    fn check(
-        &self,
-        b: &B,
-        flow: &ResidualFlow<B>,
-        sweep: Sweep,
-        gradients: &Gradients<B>,
-    ) -> Result<(), Error<B::Error>> {
-        let same = |what, expected, found| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(Error::Shape {
-                    what,
-                    expected,
-                    found,
-                })
-            }
-        };
-        let of = |blocks| Shape::new(blocks, flow.dim);
-        let (expected, found) = (of(flow.blocks.len()), of(gradients.blocks.len()));
-        same("the gradients (as blocks and dimensions)", expected, found)?;
-        let input = match sweep {
-            Sweep::Reverse => Shape::new(1, flow.dim),
-            Sweep::Forward => self.shape,
-        };
-        for (block, gradient) in flow.blocks.iter().zip(&gradients.blocks) {
-            let net = &gradient.net;
-            same("the gradients' input", input, b.shape(&net.input))?;
-            for derivatives in net.sharpness.iter().flatten() {
-                let found = Shape::new(b.row_count(derivatives), 1);
-                same("the gradients' rows", Shape::new(self.shape.rows, 1), found)?;
-            }
-            let (layers, found) = (&block.net.layers, &net.layers);
-            let count = |n| Shape::new(n, flow.dim);
-            same(
-                "a block's gradients (as layers and dimensions)",
-                count(layers.len()),
-                count(found.len()),
-            )?;
-            for (layer, found) in layers.iter().zip(found) {
-                same(
-                    "the gradient of a weight",
-                    b.shape(&layer.weight),
-                    b.shape(&found.weight),
-                )?;
-            }
-        }
-        Ok(())
     }
 
     /// z_m of the last run, [rows, dim].

@@ -72,7 +72,7 @@ struct Shard<B: Backend> {
 struct BlockStep<'a, B: Backend> {
     block: &'a mut Block<B>,
     ascent: &'a mut Ascent<B>,
-    gradient: &'a mut super::sweep::BlockGradient<B>,
+    gradient: &'a mut super::BlockGradient<B>,
     outcome: Result<(), Error<B::Error>>,
 }
 
