@@ -1,11 +1,11 @@
-//! The fast CPU backend of `detfree`: products through [faer], elementwise passes with the widest
-//! vectors of the CPU it runs on, shards on threads.
+//! The fast CPU backend of `detfree`: products through [faer], or in the matrix unit where `f32` gains by it
+//! ([`detfree_amx`]), elementwise passes with the widest vectors of the CPU it runs on, shards on threads.
 //!
 //! A batch is a [`Dense`], as on the reference backend, in memory that starts with a cache line.
 //! Fills and elementwise passes give its bits; products, sums of rows and factorisations add in
 //! another order and agree with it to rounding. Everything is bit-reproducible from run to run on
 //! one machine with one number of threads. Products and passes on the caller's thread allocate
-//! nothing, but for faer's packing memory at the first large product of a thread.
+//! nothing, but for memory to pack into at the first large product of a thread.
 //!
 //! ```
 //! use detfree_core::{Allocate, Backend, DenseBackend, Fill, Op, Shape, Store};
@@ -37,9 +37,11 @@ mod tiny;
 use core::convert::Infallible;
 use core::marker::PhantomData;
 
+use detfree_amx::Amx;
 use detfree_core::reference::Reference;
 use detfree_core::{Allocate, Dense, Scalar, Shape};
 use faer::traits::ComplexField;
+use faer::{Accum, MatMut, MatRef};
 use pulp::Arch;
 use pulp::bytemuck::Pod;
 
@@ -104,11 +106,20 @@ impl<T: Number> Faer<T> {
 }
 
 /// `f32` or `f64`: a number that faer multiplies, and whose vectors lie in memory as its slices do.
-pub trait Number: Scalar + ComplexField + Pod {}
+pub trait Number: Scalar + ComplexField + Pod {
+    /// The product in a matrix unit, for numbers that there is one for.
+    #[doc(hidden)]
+    const ON_TILES: Option<OnTiles<Self>> = None;
+}
 
-impl Number for f32 {}
+impl Number for f32 {
+    const ON_TILES: Option<OnTiles<Self>> = Some(Amx::matmul);
+}
 
 impl Number for f64 {}
+
+/// `dst ← [dst +] alpha · lhs · rhs`
+type OnTiles<T> = fn(Amx, MatMut<'_, T>, Accum, MatRef<'_, T>, MatRef<'_, T>, T);
 
 /// A batch of [`Faer`].
 pub type Batch<T> = Dense<Aligned<T>>;

@@ -6,7 +6,7 @@ use pulp::Arch;
 
 use super::combine::{Combine, DEPTH};
 use super::few::FEW;
-use super::one::{Few, Product};
+use super::one::{Own, Product};
 use crate::Number;
 use crate::loops;
 use crate::threads::{Threads, part};
@@ -35,7 +35,7 @@ impl<'a, T: Number, const N: usize> Gather<'a, T, N> {
     pub(super) fn of(products: [Product<'a, T>; N]) -> Result<Self, [Product<'a, T>; N]> {
         let are = products.iter().all(|product| {
             let (rows, depth) = product.lhs.shape();
-            rows <= FEW && depth > FEW && product.few() == Some(Few::Combine)
+            rows <= FEW && depth > FEW && matches!(product.own(), Some(Own::Combine))
         });
         let first = products.first().filter(|_| are);
         let Some(&Product {

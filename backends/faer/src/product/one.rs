@@ -1,5 +1,6 @@
 //! One product of matrices.
 
+use detfree_amx::Amx;
 use detfree_core::Store;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -8,20 +9,22 @@ use pulp::Arch;
 use super::combine::Combine;
 use super::dots::Dots;
 use super::few;
-use crate::Number;
 use crate::threads::{Work, part};
+use crate::{Number, OnTiles};
 
 /// The most columns of the output in one call of faer: two or a few of its blocks, whose packed
 /// weights stay in the nearer caches. Past it a product of 784 inputs loses a tenth of its speed.
 const PANEL: usize = 96;
 
 /// Products that are not faer's.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Few {
+#[derive(Clone, Copy)]
+pub(super) enum Own<T> {
     /// Of few rows, or few terms.
     Combine,
     /// Of few rows with those of a weight.
     Dots,
+    /// In the processor's matrix unit.
+    Tiles(Amx, OnTiles<T>),
 }
 
 /// out ← [out +] alpha · lhs · rhs
@@ -57,19 +60,24 @@ impl<'a, T: Number> Product<'a, T> {
     }
 
     /// Which of our own products it is, if any.
-    pub(super) fn few(&self) -> Option<Few> {
+    pub(super) fn own(&self) -> Option<Own<T>> {
         let ((rows, depth), columns) = (self.lhs.shape(), self.out.ncols());
-        let (few, rows, length) = if self.rhs.col_stride() == 1 {
-            (Few::Combine, rows.min(depth), columns)
+        let (own, few, length) = if self.rhs.col_stride() == 1 {
+            (Own::Combine, rows.min(depth), columns)
         } else {
-            (Few::Dots, rows, depth)
+            (Own::Dots, rows, depth)
         };
-        few::takes(self.arch, rows, length).then_some(few)
+        if few::takes(self.arch, few, length) {
+            return Some(own);
+        }
+        let (amx, on_tiles) = Amx::detect().zip(T::ON_TILES)?;
+        amx.gains(rows, columns, depth)
+            .then_some(Own::Tiles(amx, on_tiles))
     }
 
     /// On this thread, as one block.
     pub(crate) fn at_once(self) {
-        let few = self.few();
+        let own = self.own();
         let Self {
             arch,
             lhs,
@@ -78,28 +86,23 @@ impl<'a, T: Number> Product<'a, T> {
             store,
             out,
         } = self;
-        match few {
-            Some(Few::Combine) => arch.dispatch(Combine {
+        match own {
+            Some(Own::Combine) => arch.dispatch(Combine {
                 lhs,
                 rhs,
                 alpha,
                 store,
                 out,
             }),
-            Some(Few::Dots) => arch.dispatch(Dots {
+            Some(Own::Dots) => arch.dispatch(Dots {
                 x: lhs,
                 w: rhs.transpose(),
                 alpha,
                 store,
                 out,
             }),
-            None => {
-                let accum = match store {
-                    Store::Set => Accum::Replace,
-                    Store::Add => Accum::Add,
-                };
-                matmul(out, accum, lhs, rhs, alpha, Par::Seq);
-            }
+            Some(Own::Tiles(amx, matmul)) => matmul(amx, out, accum(store), lhs, rhs, alpha),
+            None => matmul(out, accum(store), lhs, rhs, alpha, Par::Seq),
         }
     }
 
@@ -138,6 +141,13 @@ impl<'a, T: Number> Product<'a, T> {
     }
 }
 
+const fn accum(store: Store) -> Accum {
+    match store {
+        Store::Set => Accum::Replace,
+        Store::Add => Accum::Add,
+    }
+}
+
 impl<T: Number> Work for Product<'_, T> {
     fn cost(&self) -> usize {
         let (rows, columns, depth) = (self.out.nrows(), self.out.ncols(), self.lhs.ncols());
@@ -156,7 +166,7 @@ impl<T: Number> Work for Product<'_, T> {
     }
 
     fn run(mut self) {
-        if self.few().is_some() {
+        if self.own().is_some() {
             return self.at_once();
         }
         loop {

@@ -2,7 +2,8 @@
 
 use faer::MatRef;
 
-use super::{FEW, Product};
+use super::FEW;
+use super::one::{Own, Product};
 use crate::Number;
 use crate::threads::{Work, part};
 
@@ -84,9 +85,9 @@ impl<T: Number> Work for Onto<'_, T> {
     }
 
     fn run(mut self) {
-        let rows = match self.product.few() {
-            Some(_) => FEW,
-            None => (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS),
+        let rows = match self.product.own() {
+            Some(Own::Combine | Own::Dots) => FEW,
+            Some(Own::Tiles(..)) | None => (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS),
         };
         while self.base.nrows() > rows {
             let [block, rest] = self.cut_rows(rows);

@@ -12,10 +12,12 @@ use crate::{normals, read};
 
 #[test]
 fn panels_and_threads_add_up() {
-    let on_reference = [products(&Heap::<f32>::new()), step(&Heap::<f32>::new())];
+    let of_all = |inputs| products(&Heap::<f32>::new(), inputs);
+    let on_reference = [of_all(FEW), of_all(MANY), step(&Heap::<f32>::new())];
     for threads in [1, 2, 3] {
         let b = Faer::<f32>::new(threads).unwrap();
-        for (want, got) in on_reference.iter().zip([products(&b), step(&b)]) {
+        let on_threads = [products(&b, FEW), products(&b, MANY), step(&b)];
+        for (want, got) in on_reference.iter().zip(on_threads) {
             for ((name, depth, want), (_, _, got)) in want.iter().zip(got) {
                 let tolerance = 4.0 * <f32 as Scalar>::EPSILON * (depth + 1) as f64;
                 for (i, (want, got)) in want.iter().zip(got).enumerate() {
@@ -29,12 +31,16 @@ fn panels_and_threads_add_up() {
     }
 }
 
+/// Inputs of weights: fewer than a matrix unit is asked for, and enough for one where there is one.
+const FEW: usize = 45;
+const MANY: usize = 131;
+
 /// Name, products to a sum, and the sums.
 type Sums = Vec<(&'static str, usize, Vec<f64>)>;
 
 /// Each of at least 2²⁰ multiply-adds, with outputs for three panels; cut along rows and outputs.
-fn products<B: FlowBackend + Allocate>(b: &B) -> Sums {
-    let (inputs, outputs) = (45, 900);
+fn products<B: FlowBackend + Allocate>(b: &B, inputs: usize) -> Sums {
+    let outputs = 900;
     let w = normals(b, Shape::new(outputs, inputs), 1, 1.0);
     let [few, many] =
         [(30, 2), (1000, 3)].map(|(rows, seed)| normals(b, Shape::new(rows, inputs), seed, 1.0));
