@@ -27,6 +27,74 @@ pub enum Error<E> {
     Device(E),
 }
 
+/// Checks of what entry points are given; `what` names the buffer.
+impl<E> Error<E> {
+    /// found = expected.
+    ///
+    /// ```
+    /// use detfree_core::{Error, Shape};
+    /// type Checked = Result<(), Error<core::convert::Infallible>>;
+    /// let checked: Checked = Error::check_shape("the weight", Shape::new(3, 2), Shape::new(2, 3));
+    /// let error = checked.unwrap_err();
+    /// assert_eq!(error.to_string(), "the weight has 2 rows of 3 numbers where 3 rows of 2 are needed");
+    /// ```
+    ///
+    /// # Errors
+    /// [`Self::Shape`] where they differ.
+    pub fn check_shape(what: &'static str, expected: Shape, found: Shape) -> Result<(), Self> {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(Self::Shape {
+                what,
+                expected,
+                found,
+            })
+        }
+    }
+
+    /// found = expected, of results with one number for every row.
+    ///
+    /// # Errors
+    /// [`Self::Shape`] where they differ.
+    pub fn check_rows(what: &'static str, expected: usize, found: usize) -> Result<(), Self> {
+        Self::check_shape(what, Shape::new(expected, 1), Shape::new(found, 1))
+    }
+
+    /// numbers = rows · dim, of row-major numbers on the host.
+    ///
+    /// # Errors
+    /// [`Self::Shape`] for another count: with the rows that they make or, where a row is left
+    /// incomplete, as a single one.
+    pub fn check_numbers(what: &'static str, expected: Shape, numbers: usize) -> Result<(), Self> {
+        let Shape { rows, dim } = expected;
+        if rows.checked_mul(dim) == Some(numbers) {
+            return Ok(());
+        }
+        let found = match (numbers.checked_div(dim), numbers.checked_rem(dim)) {
+            (Some(rows), Some(0)) => Shape::new(rows, dim),
+            _ => Shape::new(1, numbers),
+        };
+        Err(Self::Shape {
+            what,
+            expected,
+            found,
+        })
+    }
+
+    /// numbers = n · dim for some n, of row-major numbers on the host.
+    ///
+    /// # Errors
+    /// [`Self::Shape`] where the last row is incomplete, with what there is of it.
+    pub fn check_whole_rows(numbers: usize, dim: usize) -> Result<(), Self> {
+        let rest = numbers.checked_rem(dim).unwrap_or(numbers);
+        if rest == 0 {
+            return Ok(());
+        }
+        Self::check_shape("the last row", Shape::new(1, dim), Shape::new(1, rest))
+    }
+}
+
 impl<E> From<E> for Error<E> {
     fn from(error: E) -> Self {
         Self::Device(error)
@@ -58,28 +126,48 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
 
-/// Refuses a buffer of the wrong shape.
-pub(crate) fn check_shape<E>(
-    what: &'static str,
-    expected: Shape,
-    found: Shape,
-) -> Result<(), Error<E>> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Error::Shape {
-            what,
-            expected,
-            found,
-        })
-    }
-}
+#[cfg(test)]
+mod tests {
+    use core::convert::Infallible;
 
-/// Refuses per-row results of the wrong length.
-pub(crate) fn check_rows<E>(
-    what: &'static str,
-    expected: usize,
-    found: usize,
-) -> Result<(), Error<E>> {
-    check_shape(what, Shape::new(expected, 1), Shape::new(found, 1))
+    use super::*;
+
+    fn refused(checked: Result<(), Error<Infallible>>) -> Option<(usize, usize)> {
+        match checked {
+            Err(Error::Shape { found, .. }) => Some((found.rows, found.dim)),
+            _ => None,
+        }
+    }
+
+    /// What is refused never reads like what is expected, and no dimension divides by 0.
+    #[test]
+    fn numbers_that_make_no_such_batch() {
+        for (rows, dim, numbers, found) in [
+            (4, 2, 8, None),
+            (4, 2, 6, Some((3, 2))),
+            (4, 2, 9, Some((1, 9))),
+            (4, 2, 0, Some((0, 2))),
+            (0, 2, 0, None),
+            (4, 0, 0, None),
+            (4, 0, 3, Some((1, 3))),
+            (usize::MAX, 2, 0, Some((0, 2))),
+        ] {
+            let checked = Error::check_numbers("", Shape::new(rows, dim), numbers);
+            assert_eq!(refused(checked), found, "{rows} {dim} {numbers}");
+        }
+    }
+
+    #[test]
+    fn last_rows_that_are_incomplete() {
+        for (numbers, dim, found) in [
+            (6, 2, None),
+            (0, 2, None),
+            (7, 3, Some((1, 1))),
+            (0, 0, None),
+            (3, 0, Some((1, 3))),
+        ] {
+            let checked = Error::check_whole_rows(numbers, dim);
+            assert_eq!(refused(checked), found, "{numbers} {dim}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! A number with its error bar: estimates of one log-determinant by independent batches.
 
-use crate::error::check_rows;
-use crate::{Backend, Draw, Error, Key, LogDet, Operator, Shape, Work, Workspace};
+use crate::{Backend, Draw, Error, Key, LogDet, Operator, Work, Workspace};
 
 /// A mean of independent samples with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,7 +91,8 @@ impl LogDet {
     /// 90% from 32 samples on, with a certified schedule.
     ///
     /// # Errors
-    /// [`Error::Shape`] where a buffer does not fit the operator; the device's.
+    /// [`Error::Shape`] where a buffer does not fit the operator; [`Error::Invalid`] for an operator
+    /// without rows; the device's.
     #[expect(clippy::too_many_arguments, reason = "the caller lends every buffer")]
     // Inlined, so that the law of terms and probes is known where the series runs.
     #[inline(always)]
@@ -129,13 +129,12 @@ impl LogDet {
     ) -> Result<(Moments, Work), Error<B::Error>> {
         let shape = op.shape(b);
         if shape.rows == 0 {
-            return Err(Error::Shape {
-                what: "the operator, whose rows a sample is the mean of,",
-                expected: Shape::new(1, shape.dim),
-                found: shape,
-            });
+            return Err(Error::Invalid(
+                "a sample is a mean over the rows of the operator, which has none: \
+                 give it a batch of at least one row",
+            ));
         }
-        check_rows("the host's buffer", shape.rows, host.len())?;
+        Error::check_rows("the host's buffer", shape.rows, host.len())?;
         let mut moments = Moments::default();
         let mut work = Work::default();
         for sample in 0..samples {

@@ -1,6 +1,5 @@
 //! Unbiased log det(I + J) and its gradient: a draw, then the deterministic series.
 
-use crate::error::check_rows;
 use crate::{
     Backend, BilinearGradient, Draw, Error, FirstTerm, FirstTrace, Operator, RouletteSchedule,
     Series, Terms, TraceEstimator, Work, Workspace,
@@ -161,7 +160,7 @@ impl LogDet {
     ) -> Result<Work, Error<B::Error>> {
         let shape = op.shape(b);
         if let Some(weights) = weights {
-            check_rows("the row weights", shape.rows, b.row_count(weights))?;
+            Error::check_rows("the row weights", shape.rows, b.row_count(weights))?;
         }
         let series = self.series(first);
         let mut work = Work::default();
@@ -229,7 +228,7 @@ impl ExactFirst {
         workspace: &mut Workspace<B>,
         out: &mut B::Rows,
     ) -> Result<Work, Error<B::Error>> {
-        check_rows("the output", op.shape(b).rows, b.row_count(out))?;
+        Error::check_rows("the output", op.shape(b).rows, b.row_count(out))?;
         op.trace(b, 1.0 - self.control, out)?;
         self.log_det
             .add_value(b, op, draw, self.first(), workspace, out)
@@ -275,7 +274,7 @@ impl ExactFirst {
         out: &mut B::Rows,
         gradient: &mut O::Gradient,
     ) -> Result<Work, Error<B::Error>> {
-        check_rows("the output", op.shape(b).rows, b.row_count(out))?;
+        Error::check_rows("the output", op.shape(b).rows, b.row_count(out))?;
         op.trace(b, 1.0 - self.control, out)?;
         let value = Some(out);
         let first = self.first();

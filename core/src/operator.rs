@@ -2,7 +2,6 @@
 
 use core::ops::Range;
 
-use crate::error::check_shape;
 use crate::{Backend, DenseBackend, Error, Op, Shape, Store};
 
 /// A batch of D×D Jacobians J_r, one per row, already linearised at a point and never formed.
@@ -174,7 +173,7 @@ impl<W> Matrix<W> {
         rows: usize,
     ) -> Result<Self, Error<B::Error>> {
         let found = b.shape(&weight);
-        check_shape("the weight", Shape::new(found.rows, found.rows), found)?;
+        Error::check_shape("the weight", Shape::new(found.rows, found.rows), found)?;
         Ok(Self { weight, rows })
     }
 }

@@ -2,7 +2,6 @@
 
 use core::ops::{AddAssign, Range};
 
-use crate::error::check_rows;
 use crate::{Backend, Error, Fill, Operator, RouletteSchedule, Terms, Workspace};
 
 /// How much work a run did.
@@ -105,7 +104,7 @@ impl Series {
         let shape = op.shape(b);
         workspace.check(b, shape)?;
         if let Some(out) = &value {
-            check_rows("the output", shape.rows, b.row_count(out))?;
+            Error::check_rows("the output", shape.rows, b.row_count(out))?;
         }
         let Workspace {
             probe,

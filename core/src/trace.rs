@@ -1,6 +1,5 @@
 //! Stochastic traces: probe laws with Σ_pass E[v vᵀ] = I.
 
-use crate::error::check_rows;
 use crate::{Backend, Draw, Error, Fill, Operator, Work, Workspace};
 
 /// The law of a probe vector.
@@ -92,7 +91,7 @@ impl TraceEstimator {
     ) -> Result<Work, Error<B::Error>> {
         let shape = op.shape(b);
         workspace.check(b, shape)?;
-        check_rows("the output", shape.rows, b.row_count(out))?;
+        Error::check_rows("the output", shape.rows, b.row_count(out))?;
         b.fill_rows(0.0, out)?;
         let Workspace { probe, next, .. } = workspace;
         let all = 0..shape.rows;

@@ -1,6 +1,5 @@
 //! The memory of a series: four batches, whatever the number of terms.
 
-use crate::error::check_shape;
 use crate::{Allocate, Backend, Error, Shape};
 
 /// The buffers a series runs in, each of the operator's shape.
@@ -61,9 +60,9 @@ impl<B: Backend> Workspace<B> {
     }
 
     pub(crate) fn check(&self, b: &B, shape: Shape) -> Result<(), Error<B::Error>> {
-        check_shape("the workspace", shape, b.shape(&self.probe))?;
-        check_shape("the workspace", shape, b.shape(&self.power))?;
-        check_shape("the workspace", shape, b.shape(&self.next))?;
-        check_shape("the workspace", shape, b.shape(&self.sum))
+        Error::check_shape("the workspace", shape, b.shape(&self.probe))?;
+        Error::check_shape("the workspace", shape, b.shape(&self.power))?;
+        Error::check_shape("the workspace", shape, b.shape(&self.next))?;
+        Error::check_shape("the workspace", shape, b.shape(&self.sum))
     }
 }

@@ -1,7 +1,6 @@
 //! The relative gradient of a 1×1 convolution: that of a dense layer whose rows are pixels.
 
 use super::{Affine, DenseRelative, RelativeGradient, Side};
-use crate::error::{check_rows, check_shape};
 use crate::{Allocate, DenseBackend, Error, Shape};
 
 /// The relative gradient of a c×c mixing of channels that all P pixels of an image share,
@@ -59,8 +58,8 @@ impl<B: DenseBackend> ChannelRelative<B> {
     ) -> Result<Self, Error<B::Error>> {
         let channels = b.shape(dense.bias_direction()).dim;
         let found = Shape::new(pixels, channels);
-        check_shape("an image", Shape::new(pixels.max(1), channels), found)?;
-        check_rows("the scale", channels, b.row_count(&scale))?;
+        Error::check_shape("an image", Shape::new(pixels.max(1), channels), found)?;
+        Error::check_rows("the scale", channels, b.row_count(&scale))?;
         b.fill_rows(pixels as f64, &mut scale)?;
         Ok(Self {
             dense,
@@ -102,7 +101,7 @@ impl<B: DenseBackend> RelativeGradient<B> for ChannelRelative<B> {
             Some(rest @ 1..) => rest,
             _ => self.pixels,
         };
-        check_shape("the last image", image, Shape::new(last, dim))?;
+        Error::check_shape("the last image", image, Shape::new(last, dim))?;
         self.dense.linearise(b, side, layer, delta, anchor)
     }
 

@@ -50,7 +50,7 @@ impl<B: DenseBackend + Allocate> TraceTape<B> {
     /// Memory for `net`, with [`Self::refresh`] already done.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless the net has one or two hidden layers and as many outputs as inputs;
+    /// [`Error::Invalid`] unless the net has one or two hidden layers and as many outputs as inputs;
     /// the device's.
     pub fn new(b: &B, net: &Mlp<B>) -> Result<Self, Error<B::Error>> {
         let widths = net.widths(b);
@@ -78,15 +78,10 @@ impl<B: DenseBackend + Allocate> TraceTape<B> {
                 (dim, kept)
             }
             _ => {
-                let inputs = widths.first().copied().unwrap_or(0);
-                return Err(Error::Shape {
-                    what: "the net of an exact trace (as weights and outputs)",
-                    expected: Shape::new(widths.len().saturating_sub(1).clamp(2, 3), inputs),
-                    found: Shape::new(
-                        widths.len().saturating_sub(1),
-                        widths.last().copied().unwrap_or(0),
-                    ),
-                });
+                return Err(Error::Invalid(
+                    "a trace in closed form is that of a net with one or two hidden layers and as many \
+                     outputs as inputs: take such a net, or an estimator that needs no exact trace",
+                ));
             }
         };
         let hidden = widths.get(1).copied().unwrap_or(0);

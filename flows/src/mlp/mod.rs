@@ -39,7 +39,7 @@ impl<B: DenseBackend + Allocate> Mlp<B> {
     /// biases N(0, gain²/inputs).
     ///
     /// # Errors
-    /// [`Error::Shape`] without a hidden layer; the device's.
+    /// [`Error::Invalid`] without a hidden layer; the device's.
     pub fn random(
         b: &B,
         widths: &[usize],
@@ -48,11 +48,10 @@ impl<B: DenseBackend + Allocate> Mlp<B> {
         key: Key,
     ) -> Result<Self, Error<B::Error>> {
         if widths.len() < 3 {
-            return Err(Error::Shape {
-                what: "the net (as layers and one input)",
-                expected: Shape::new(2, 1),
-                found: Shape::new(widths.len().saturating_sub(1), 1),
-            });
+            return Err(Error::Invalid(
+                "a net has a hidden layer at least: \
+                 give three widths or more, from the input's to the output's",
+            ));
         }
         let mut layers = Vec::new();
         for (number, (&inputs, &outputs)) in widths.iter().zip(widths.iter().skip(1)).enumerate() {

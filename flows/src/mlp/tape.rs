@@ -98,7 +98,7 @@ impl<B: DenseBackend> MlpTape<B> {
         out: &mut B::Batch,
     ) -> Result<MlpOperator<'a, B>, Error<B::Error>> {
         let rows = b.shape(&self.input).rows;
-        check("the net's input", b.shape(&self.input), b.shape(x))?;
+        Error::check_shape("the net's input", b.shape(&self.input), b.shape(x))?;
         b.copy(x, &mut self.input)?;
         let mut z = &self.input;
         let mut layers = net.layers.iter();
@@ -114,7 +114,7 @@ impl<B: DenseBackend> MlpTape<B> {
         }
         if let Some(last) = layers.next() {
             let shape = Shape::new(rows, b.shape(&last.weight).rows);
-            check("the net's output", shape, b.shape(out))?;
+            Error::check_shape("the net's output", shape, b.shape(out))?;
             b.apply(0..rows, &last.weight, Op::Plain, z, Store::Set, out)?;
             b.add_bias(&last.bias, out)?;
         }
@@ -313,17 +313,5 @@ impl<B: DenseBackend> MlpOperator<'_, B> {
             from = pushed;
         }
         Ok(())
-    }
-}
-
-fn check<E>(what: &'static str, expected: Shape, found: Shape) -> Result<(), Error<E>> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Error::Shape {
-            what,
-            expected,
-            found,
-        })
     }
 }

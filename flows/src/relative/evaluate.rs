@@ -46,14 +46,8 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
         rows: &[B::Scalar],
         out: &mut Vec<f64>,
     ) -> Result<(), Error<B::Error>> {
+        Error::check_whole_rows(rows.len(), self.shape.dim)?;
         let dim = self.shape.dim.max(1);
-        if !rows.len().is_multiple_of(dim) {
-            return Err(Error::Shape {
-                what: "the last row",
-                expected: Shape::new(1, dim),
-                found: Shape::new(1, rows.len() % dim),
-            });
-        }
         let log_det = flow.log_abs_det(b)?;
         for piece in rows.chunks(PIECE * dim) {
             // A last, shorter piece leaves old rows behind itself; their figures are not read.

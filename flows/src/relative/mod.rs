@@ -86,13 +86,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     ) -> Result<Self, Error<B::Error>> {
         check_activation(activation)?;
         let put = |what, values: &[f64], shape: Shape| -> Result<B::Batch, Error<B::Error>> {
-            if values.len() != shape.rows * shape.dim {
-                return Err(Error::Shape {
-                    what,
-                    expected: Shape::new(1, shape.rows * shape.dim),
-                    found: Shape::new(1, values.len()),
-                });
-            }
+            Error::check_numbers(what, shape, values.len())?;
             let finite = |&x: &f64| B::Scalar::from_f64(x).to_f64().is_finite();
             if !values.iter().all(finite) {
                 return Err(Error::Invalid(
@@ -105,7 +99,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
         let mut layers = Vec::new();
         for Affine { weight, bias } in host {
             layers.push(Affine {
-                weight: put("a weight (as numbers in all)", weight, Shape::new(dim, dim))?,
+                weight: put("a weight", weight, Shape::new(dim, dim))?,
                 bias: put("a bias", bias, Shape::new(1, dim))?,
             });
         }

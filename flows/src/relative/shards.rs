@@ -92,13 +92,7 @@ impl<B: FlowBackend + Allocate + Sync> ShardedGradient<B> {
             ref mut sum,
             ref mut directions,
         } = *self;
-        if rows.len() != shape.rows * shape.dim {
-            return Err(Error::Shape {
-                what: "the flow's input",
-                expected: shape,
-                found: Shape::new(rows.len() / shape.dim.max(1), shape.dim),
-            });
-        }
+        Error::check_numbers("the flow's input", shape, rows.len())?;
         let mut rest = rows;
         let mut parts: Vec<_> = Vec::with_capacity(shards.len());
         for shard in shards.iter_mut() {

@@ -95,14 +95,8 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
         log_slopes: bool,
     ) -> Result<(), Error<B::Error>> {
         let shape = b.shape(&self.input);
-        let found = Shape::new(log.len(), rows.len() / log.len().max(1));
-        if found != shape || rows.len() != shape.rows * shape.dim {
-            return Err(Error::Shape {
-                what: "the flow's input",
-                expected: shape,
-                found,
-            });
-        }
+        Error::check_numbers("the flow's input", shape, rows.len())?;
+        Error::check_rows("the log-densities", shape.rows, log.len())?;
         b.upload(rows, &mut self.input)?;
         b.fill_rows(0.0, &mut self.log)?;
         let mut z = &self.input;

@@ -71,26 +71,15 @@ impl<B: FlowBackend + Allocate> Block<B> {
             log_scale,
             shift,
         } = parameters;
-        let check = |what, expected, found| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(Error::Shape {
-                    what,
-                    expected,
-                    found,
-                })
-            }
-        };
-        let vector = |numbers: &[f64]| Shape::new(1, numbers.len());
-        let layers_of = |activations: usize| Shape::new(activations + 1, dim);
-        let (expected, found) = (
-            layers_of(host.len().max(2) - 1),
-            layers_of(activations.len()),
-        );
-        check("a block's net (as layers and inputs)", expected, found)?;
-        check("a block's scale", Shape::new(1, dim), vector(log_scale))?;
-        check("a block's shift", Shape::new(1, dim), vector(shift))?;
+        if host.len() < 2 || host.len() != activations.len() + 1 {
+            return Err(Error::Invalid(
+                "a block's net has a hidden layer at least, and one activation behind every layer but \
+                 the last: give two layers or more, and one activation fewer",
+            ));
+        }
+        let row = Shape::new(1, dim);
+        Error::check_numbers("a block's scale", row, log_scale.len())?;
+        Error::check_numbers("a block's shift", row, shift.len())?;
         for sigma in activations {
             sigma.check().map_err(Error::Invalid)?;
         }
@@ -108,10 +97,7 @@ impl<B: FlowBackend + Allocate> Block<B> {
         let (mut layers, mut bounds) = (Vec::new(), Vec::new());
         for Affine { weight, bias } in host {
             let shape = Shape::new(bias.len(), inputs);
-            if weight.len() != shape.rows * shape.dim {
-                let found = Shape::new(weight.len() / inputs.max(1), inputs);
-                check("a weight of a block", shape, found)?;
-            }
+            Error::check_numbers("a weight of a block", shape, weight.len())?;
             let layer = Affine {
                 weight: upload(b, weight, shape)?,
                 bias: upload(b, bias, Shape::new(1, shape.rows))?,
@@ -120,11 +106,7 @@ impl<B: FlowBackend + Allocate> Block<B> {
             layers.push(layer);
             inputs = shape.rows;
         }
-        check(
-            "a block's output",
-            Shape::new(1, dim),
-            Shape::new(1, inputs),
-        )?;
+        Error::check_shape("a block's output", row, Shape::new(1, inputs))?;
         let net = Mlp {
             layers,
             activations: activations.clone(),

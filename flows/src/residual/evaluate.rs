@@ -145,14 +145,8 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
         key: Key,
         rounding: Option<&Rounding>,
     ) -> Result<u64, Error<B::Error>> {
+        Error::check_whole_rows(rows.len(), self.shape.dim)?;
         let dim = self.shape.dim.max(1);
-        if !rows.len().is_multiple_of(dim) {
-            return Err(Error::Shape {
-                what: "the last row",
-                expected: Shape::new(1, dim),
-                found: Shape::new(1, rows.len() % dim),
-            });
-        }
         let (piece, step) = (self.shape.rows, self.workers.len());
         b.each_shard(&mut self.workers, |b, worker| {
             let pieces = rows.chunks(piece * dim).enumerate();

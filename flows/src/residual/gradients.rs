@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use detfree_core::{Allocate, Backend, Error, FlowBackend, Shape};
 
-use super::{ResidualFlow, Sweep};
+use super::{Block, ResidualFlow, Sweep};
 use crate::mlp::MlpGradient;
 
 /// The gradient of a mean log-likelihood with respect to the parameters of every block.
@@ -58,40 +58,28 @@ impl<B: FlowBackend> Gradients<B> {
         sweep: Sweep,
         shape: Shape,
     ) -> Result<(), Error<B::Error>> {
-        let same = |what, expected, found| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(Error::Shape {
-                    what,
-                    expected,
-                    found,
-                })
-            }
+        let mut pairs = flow.blocks.iter().zip(&self.blocks);
+        let alike = |(block, gradient): (&Block<B>, &BlockGradient<B>)| {
+            block.net.layers.len() == gradient.net.layers.len()
         };
-        let of = |blocks| Shape::new(blocks, flow.dim);
-        let (expected, found) = (of(flow.blocks.len()), of(self.blocks.len()));
-        same("the gradients (as blocks and dimensions)", expected, found)?;
+        if self.blocks.len() != flow.blocks.len() || !pairs.all(alike) {
+            return Err(Error::Invalid(
+                "the gradients are for a flow of other blocks or layers: make some for this one",
+            ));
+        }
         let input = match sweep {
             Sweep::Reverse => Shape::new(1, flow.dim),
             Sweep::Forward => shape,
         };
         for (block, gradient) in flow.blocks.iter().zip(&self.blocks) {
             let net = &gradient.net;
-            same("the gradients' input", input, b.shape(&net.input))?;
+            Error::check_shape("the gradients' input", input, b.shape(&net.input))?;
             for derivatives in net.sharpness.iter().flatten() {
-                let found = Shape::new(b.row_count(derivatives), 1);
-                same("the gradients' rows", Shape::new(shape.rows, 1), found)?;
+                let found = b.row_count(derivatives);
+                Error::check_rows("the gradients' rows", shape.rows, found)?;
             }
-            let (layers, found) = (&block.net.layers, &net.layers);
-            let count = |n| Shape::new(n, flow.dim);
-            same(
-                "a block's gradients (as layers and dimensions)",
-                count(layers.len()),
-                count(found.len()),
-            )?;
-            for (layer, found) in layers.iter().zip(found) {
-                same(
+            for (layer, found) in block.net.layers.iter().zip(&net.layers) {
+                Error::check_shape(
                     "the gradient of a weight",
                     b.shape(&layer.weight),
                     b.shape(&found.weight),

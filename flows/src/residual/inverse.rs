@@ -6,7 +6,7 @@ use core::fmt;
 use detfree_core::{Allocate, Backend, BaseDensity, Error, Fill, FlowBackend, Key, Scalar, Shape};
 
 use super::norm::Norm;
-use super::{Block, ResidualFlow};
+use super::{Block, EMPTY, ResidualFlow};
 use crate::mlp::MlpTape;
 
 /// Rounding of y − g(x) in units of ε times the largest norm of the three in a row: what steps cannot be
@@ -200,7 +200,7 @@ struct Iteration<B: Backend> {
 impl<B: FlowBackend + Allocate> Iteration<B> {
     fn new(b: &B, flow: &ResidualFlow<B>, shape: Shape) -> Result<Self, InversionError<B::Error>> {
         let Some(first) = flow.blocks.first() else {
-            return Err(InversionError::Compute(super::empty(0, flow.dim)));
+            return Err(InversionError::Compute(Error::Invalid(EMPTY)));
         };
         Ok(Self {
             net: MlpTape::new(b, &first.net, shape.rows)?,

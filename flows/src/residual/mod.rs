@@ -20,7 +20,7 @@ mod turn;
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Activation, Allocate, Backend, BaseDensity, Error, FlowBackend, Key, ScheduleError, Shape,
+    Activation, Allocate, Backend, BaseDensity, Error, FlowBackend, Key, ScheduleError,
 };
 
 pub(crate) use block::Block;
@@ -81,8 +81,8 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     /// A flow of random blocks that starts near the identity.
     ///
     /// # Errors
-    /// [`Error::Schedule`] unless 0 < `lipschitz` < 1; [`Error::Shape`] without blocks, dimensions or a hidden
-    /// layer; [`Error::Invalid`] for an activation with parameters that it cannot have; the device's.
+    /// [`Error::Schedule`] unless 0 < `lipschitz` < 1; [`Error::Invalid`] without blocks, dimensions or a
+    /// hidden layer, and for an activation with parameters that it cannot have; the device's.
     pub fn random(
         b: &B,
         dim: usize,
@@ -109,9 +109,9 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] where a block is not certified to be a contraction; [`Error::Shape`] where
-    /// the blocks' widths do not fit `dim`, one another or the numbers given; [`Error::Invalid`] for an activation
-    /// with parameters that it cannot have, and for numbers that are not finite in the backend's precision; the
-    /// device's.
+    /// a block's widths do not fit `dim` or the numbers given; [`Error::Invalid`] without blocks or dimensions, for
+    /// blocks that differ in their widths or have no hidden layer, for an activation with parameters that it cannot
+    /// have, and for numbers that are not finite in the backend's precision; the device's.
     pub fn from_parameters(
         b: &B,
         dim: usize,
@@ -127,11 +127,10 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
             if let Some(first) = blocks.first() {
                 let (expected, found) = (first.net.widths(b), block.net.widths(b));
                 if found != expected {
-                    return Err(Error::Shape {
-                        what: "a block's net (as layers and widest layer)",
-                        expected: layers_and_width(&expected),
-                        found: layers_and_width(&found),
-                    });
+                    return Err(Error::Invalid(
+                        "the blocks of a flow have the same widths: \
+                         give every block the hidden layers of the first",
+                    ));
                 }
             }
             blocks.push(block);
@@ -141,7 +140,7 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
 
     fn new(blocks: Vec<Block<B>>, dim: usize, base: BaseDensity) -> Result<Self, Error<B::Error>> {
         if blocks.is_empty() || dim == 0 {
-            return Err(empty(blocks.len(), dim));
+            return Err(Error::Invalid(EMPTY));
         }
         Ok(Self { blocks, dim, base })
     }
@@ -218,16 +217,8 @@ impl<B: Backend> ResidualFlow<B> {
     }
 }
 
-const fn empty<E>(blocks: usize, dim: usize) -> Error<E> {
-    Error::Shape {
-        what: "the flow (as blocks and dimensions)",
-        expected: Shape::new(
-            if blocks == 0 { 1 } else { blocks },
-            if dim == 0 { 1 } else { dim },
-        ),
-        found: Shape::new(blocks, dim),
-    }
-}
+/// Of a flow.
+const EMPTY: &str = "a residual flow has one block and one dimension at least: give it both";
 
 /// A bound to be held to: 0 would leave no block, and no share of it for a layer.
 fn check_target<E>(lipschitz: f64) -> Result<(), Error<E>> {
@@ -247,9 +238,4 @@ fn check_contraction<E>(contraction: f64) -> Result<(), Error<E>> {
     } else {
         Err(Error::Schedule(ScheduleError::Contraction { contraction }))
     }
-}
-
-fn layers_and_width(widths: &[usize]) -> Shape {
-    let widest = widths.iter().copied().max().unwrap_or(0);
-    Shape::new(widths.len().saturating_sub(1), widest)
 }

@@ -8,7 +8,7 @@ use detfree_core::{
 
 use super::norm::Norm;
 use super::turn::{Memory, Turn};
-use super::{Block, BlockGradient, Estimator, Gradients, ResidualFlow, empty};
+use super::{Block, BlockGradient, EMPTY, Estimator, Gradients, ResidualFlow};
 use crate::mlp::{MlpGradient, MlpTape};
 
 /// When the gradients of the log-determinants are taken.
@@ -47,7 +47,7 @@ impl<B: FlowBackend + Allocate> Tape<B> {
     /// Memory for batches of `shape` through `flow`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a flow without blocks or with nets that have no closed trace where the
+    /// [`Error::Invalid`] for a flow without blocks or with nets that have no closed trace where the
     /// estimator needs one; the device's.
     pub fn new(
         b: &B,
@@ -56,7 +56,7 @@ impl<B: FlowBackend + Allocate> Tape<B> {
         estimator: Estimator,
     ) -> Result<Self, Error<B::Error>> {
         let Some(first) = flow.blocks.first() else {
-            return Err(empty(0, flow.dim));
+            return Err(Error::Invalid(EMPTY));
         };
         let mut z = Vec::new();
         for _ in 0..=flow.blocks.len() {
@@ -84,7 +84,8 @@ impl<B: FlowBackend> Tape<B> {
     /// truncated series. Its exponential is *not* unbiased.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `rows` or `log` do not fit; the device's.
+    /// [`Error::Shape`] where `rows` or `log` do not fit; [`Error::Invalid`] for a flow of another number
+    /// of blocks; the device's.
     pub fn log_density(
         &mut self,
         b: &B,
@@ -106,7 +107,8 @@ impl<B: FlowBackend> Tape<B> {
     /// [`Self::log_density`].
     ///
     /// # Errors
-    /// [`Error::Shape`] where `rows`, `log` or `gradients` do not fit; the device's.
+    /// [`Error::Shape`] where `rows`, `log` or `gradients` do not fit; [`Error::Invalid`] where the flow, or
+    /// that of the gradients, has other blocks or layers; the device's.
     #[expect(
         clippy::too_many_arguments,
         reason = "two results, each with its buffers"
@@ -171,14 +173,12 @@ impl<B: FlowBackend> Tape<B> {
         rows: &[B::Scalar],
         log: &mut [f64],
     ) -> Result<(), Error<B::Error>> {
-        let found = Shape::new(log.len(), rows.len() / log.len().max(1));
-        let fits = found == self.shape && rows.len() == found.rows * found.dim;
-        if !fits || self.z.len() != flow.blocks.len() + 1 {
-            return Err(Error::Shape {
-                what: "the flow's input",
-                expected: self.shape,
-                found,
-            });
+        Error::check_numbers("the flow's input", self.shape, rows.len())?;
+        Error::check_rows("the log-densities", self.shape.rows, log.len())?;
+        if self.z.len() != flow.blocks.len() + 1 {
+            return Err(Error::Invalid(
+                "the tape is for flows of another number of blocks: make one for this flow",
+            ));
         }
         if let Some(input) = self.z.first_mut() {
             b.upload(rows, input)?;

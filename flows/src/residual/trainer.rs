@@ -81,8 +81,8 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] where the estimator asked for is not certified for the flow's bound;
-    /// [`Error::Shape`] for a flow without blocks; [`Error::Invalid`] for a `clip` that is not above 0, or an
-    /// `average` outside of (0, 1); the device's.
+    /// [`Error::Invalid`] for a flow without blocks, a `clip` that is not above 0, or an `average` outside of
+    /// (0, 1); the device's.
     pub fn new(
         b: &B,
         flow: ResidualFlow<B>,
@@ -218,13 +218,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
     ) -> Result<StepReport, Error<B::Error>> {
         let dim = self.current.dim;
         let expected = Shape::new(self.shards.last().map_or(0, |shard| shard.rows.end), dim);
-        if batch.len() != expected.rows * dim {
-            return Err(Error::Shape {
-                what: "the batch",
-                expected,
-                found: Shape::new(batch.len() / dim.max(1), dim),
-            });
-        }
+        Error::check_numbers("the batch", expected, batch.len())?;
         if self.steps == 0 {
             self.start(b, batch)?;
         }

@@ -3,7 +3,7 @@
 mod certificate;
 mod leading;
 
-use detfree_core::{Allocate, Backend, DenseBackend, Error, Scalar, Shape};
+use detfree_core::{Allocate, Backend, DenseBackend, Error, Scalar};
 
 use certificate::Certificate;
 use leading::Leading;
@@ -173,15 +173,10 @@ impl<B: DenseBackend> SpectralBound<B> {
     }
 
     fn check(&self, b: &B, weight: &B::Batch) -> Result<(), Error<B::Error>> {
-        let (expected, found): (Shape, Shape) = (self.certificate.shape(), b.shape(weight));
-        if found == expected {
-            Ok(())
-        } else {
-            Err(Error::Shape {
-                what: "the weight of a spectral bound",
-                expected,
-                found,
-            })
-        }
+        Error::check_shape(
+            "the weight of a spectral bound",
+            self.certificate.shape(),
+            b.shape(weight),
+        )
     }
 }

@@ -33,7 +33,7 @@ pub enum UnmixError<E> {
         /// Which column.
         column: usize,
     },
-    /// A shape that does not fit, a singular matrix, or the device.
+    /// Rows that are incomplete or empty, a singular matrix, or the device.
     Core(Error<E>),
 }
 

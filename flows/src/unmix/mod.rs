@@ -10,7 +10,7 @@ mod whitening;
 
 use alloc::vec::Vec;
 
-use detfree_core::{Allocate, Error, FlowBackend, Key, Shape};
+use detfree_core::{Allocate, Error, FlowBackend, Key};
 
 pub use error::UnmixError;
 use rows::Rows;
@@ -178,7 +178,8 @@ pub struct Unmixing {
 ///
 /// # Errors
 /// [`UnmixError`]: rows that do not determine a mixing, each case with its column;
-/// [`Error::Shape`] where `rows` is no whole number of rows; the device's.
+/// [`Error::Shape`] where `rows` is no whole number of rows; [`Error::Invalid`] without columns; the
+/// device's.
 pub fn unmix<B: FlowBackend + Allocate + Sync>(
     b: &B,
     rows: &[f64],
@@ -186,13 +187,12 @@ pub fn unmix<B: FlowBackend + Allocate + Sync>(
     options: &UnmixOptions,
     mut observe: impl FnMut(Progress),
 ) -> Result<Unmixing, UnmixError<B::Error>> {
-    if dim == 0 || !rows.len().is_multiple_of(dim) {
-        return Err(UnmixError::Core(Error::Shape {
-            what: "the last row",
-            expected: Shape::new(1, dim),
-            found: Shape::new(1, rows.len() % dim.max(1)),
-        }));
+    if dim == 0 {
+        return Err(UnmixError::Core(Error::Invalid(
+            "rows without columns have nothing to unmix: give at least one column",
+        )));
     }
+    Error::check_whole_rows(rows.len(), dim)?;
     let (count, needed) = (rows.len() / dim, dim + 2);
     if count < needed {
         return Err(UnmixError::TooFewRows {

@@ -54,10 +54,100 @@ fn gradients_that_do_not_fit() {
             let name = format!("{sweep:?}: {blocks} blocks, {rows} rows, {made_for:?}");
             match done {
                 Ok(_) => assert!(fits, "{name}"),
-                Err(error) => assert!(!fits && matches!(error, Error::Shape { .. }), "{name}"),
+                Err(Error::Invalid(_)) => assert!(!fits && blocks != 2, "{name}"),
+                Err(error) => {
+                    let shape = matches!(error, Error::Shape { .. });
+                    assert!(!fits && blocks == 2 && shape, "{name}");
+                }
             }
         }
     }
+}
+
+/// A tape and gradients for two blocks, or of wider nets, and a flow of three.
+#[test]
+fn flows_that_the_memory_is_not_for() {
+    let (b, shape) = (Heap::<f64>::new(), Shape::new(4, 2));
+    let (made_for, other) = (flow(2), flow(3));
+    let deeper = ResidualOptions {
+        hidden: vec![5, 5],
+        ..options(2)
+    };
+    let deeper = ResidualFlow::random(&b, 2, &deeper, Key::new(1)).unwrap();
+    let (x, draw, mut log) = ([0.1; 8], Draw::new(Key::new(2)), [0.0; 4]);
+    let mut tape = Tape::new(&b, &made_for, shape, Estimator::Explicit).unwrap();
+    let done = tape.log_density(&b, &other, &x, draw, &mut log);
+    assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}");
+    let mut gradients = Gradients::new(&b, &deeper, 4, Sweep::Reverse).unwrap();
+    let mut run = |flow: &ResidualFlow<_>, log: &mut [f64], gradients: &mut Gradients<_>| {
+        tape.gradient(&b, flow, &x, 0.25, draw, Sweep::Reverse, log, gradients)
+    };
+    let done = run(&made_for, &mut log, &mut gradients);
+    assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}");
+    let mut gradients = Gradients::new(&b, &made_for, 4, Sweep::Reverse).unwrap();
+    let done = run(&made_for, &mut [0.0; 3], &mut gradients);
+    assert!(matches!(done, Err(Error::Shape { .. })), "{done:?}");
+    run(&made_for, &mut log, &mut gradients).unwrap();
+}
+
+/// Without blocks, dimensions or hidden layers, and blocks that do not fit one another.
+#[test]
+fn flows_that_cannot_be() {
+    let b = Heap::<f64>::new();
+    let random = |dim, options: &ResidualOptions| {
+        let flow = ResidualFlow::random(&b, dim, options, Key::new(1));
+        assert!(matches!(flow.map(|_| ()), Err(Error::Invalid(_))));
+    };
+    random(2, &options(0));
+    random(0, &options(1));
+    random(
+        2,
+        &ResidualOptions {
+            hidden: vec![],
+            ..options(1)
+        },
+    );
+    let sound = flow(2).to_parameters(&b).unwrap();
+    let refused = |name, change: &dyn Fn(&mut ResidualParameters)| {
+        let mut parameters = sound.clone();
+        change(&mut parameters);
+        let flow = ResidualFlow::from_parameters(&b, 2, &parameters, BaseDensity::Normal);
+        let Err(error) = flow.map(|_| ()) else {
+            panic!("{name}");
+        };
+        error
+    };
+    let invalid = |name, change: &dyn Fn(&mut ResidualParameters)| {
+        assert!(matches!(refused(name, change), Error::Invalid(_)), "{name}");
+    };
+    invalid("no blocks", &|p| p.blocks.clear());
+    invalid("no layers", &|p| p.blocks[0].layers.clear());
+    invalid("one layer", &|p| p.blocks[0].layers.truncate(1));
+    invalid("no activations", &|p| p.blocks[0].activations.clear());
+    invalid("two activations", &|p| {
+        p.blocks[0].activations.push(SWISH);
+    });
+    invalid("another width", &|p| {
+        let [first, second] = p.blocks[1].layers.as_mut_slice() else {
+            panic!("two layers");
+        };
+        first.weight.truncate(8);
+        first.bias.truncate(4);
+        second.weight.truncate(8);
+    });
+    let shape = |name, change: &dyn Fn(&mut ResidualParameters)| {
+        let error = refused(name, change);
+        assert!(matches!(error, Error::Shape { .. }), "{name}");
+    };
+    shape("a scale too many", &|p| p.blocks[0].log_scale.push(0.0));
+    shape("a shift too few", &|p| p.blocks[0].shift.truncate(1));
+    shape("a weight too few", &|p| {
+        p.blocks[0].layers[0].weight.truncate(9);
+    });
+    shape("an output too few", &|p| {
+        p.blocks[0].layers[1].weight.truncate(5);
+        p.blocks[0].layers[1].bias.truncate(1);
+    });
 }
 
 const TRAINING: ResidualTraining = ResidualTraining {

@@ -5,7 +5,6 @@ mod many_rows;
 
 use super::step::Step;
 use super::{RelativeGradient, Side};
-use crate::error::{check_rows, check_shape};
 use crate::{Affine, Allocate, Backend, DenseBackend, Error, Fill, FlowBackend, Shape};
 
 /// The relative gradient of a dense D×D layer over batches of R rows.
@@ -100,16 +99,16 @@ impl<B: DenseBackend> DenseRelative<B> {
         let (square, single) = (Shape::new(smaller, smaller), Shape::new(1, shape.dim));
         let lever = Shape::new(shape.rows, 1);
         // One by one, not in a loop: where the shapes are known nothing of this is left.
-        check_shape("the second factor", shape, b.shape(&tangent.v))?;
-        check_shape("the image of a factor", shape, b.shape(&tangent.image))?;
-        check_shape("the solved factor", shape, b.shape(&tangent.solved))?;
-        check_shape("the first square", square, b.shape(&tangent.gram))?;
-        check_shape("the second square", square, b.shape(&tangent.k))?;
-        check_shape("the lever", lever, b.shape(&tangent.lever))?;
-        check_shape("the bias of a direction", single, b.shape(&tangent.bias))?;
-        check_shape("the mean of a factor", single, b.shape(&tangent.mean))?;
-        check_rows("the scale", shape.dim, b.row_count(&tangent.scale))?;
-        check_rows("the scale of K", smaller, b.row_count(&tangent.scale_k))?;
+        Error::check_shape("the second factor", shape, b.shape(&tangent.v))?;
+        Error::check_shape("the image of a factor", shape, b.shape(&tangent.image))?;
+        Error::check_shape("the solved factor", shape, b.shape(&tangent.solved))?;
+        Error::check_shape("the first square", square, b.shape(&tangent.gram))?;
+        Error::check_shape("the second square", square, b.shape(&tangent.k))?;
+        Error::check_shape("the lever", lever, b.shape(&tangent.lever))?;
+        Error::check_shape("the bias of a direction", single, b.shape(&tangent.bias))?;
+        Error::check_shape("the mean of a factor", single, b.shape(&tangent.mean))?;
+        Error::check_rows("the scale", shape.dim, b.row_count(&tangent.scale))?;
+        Error::check_rows("the scale of K", smaller, b.row_count(&tangent.scale_k))?;
         b.fill(Fill::Constant(0.0), &mut tangent.u)?;
         b.fill(Fill::Constant(0.0), &mut tangent.v)?;
         b.fill(Fill::Constant(0.0), &mut tangent.image)?;
@@ -163,8 +162,8 @@ impl<B: DenseBackend> DenseRelative<B> {
 
     fn check(&self, b: &B, layer: &Affine<B::Batch>) -> Result<(), Error<B::Error>> {
         let dim = self.shape(b).dim;
-        check_shape("the weight", Shape::new(dim, dim), b.shape(&layer.weight))?;
-        check_shape("the bias", Shape::new(1, dim), b.shape(&layer.bias))
+        Error::check_shape("the weight", Shape::new(dim, dim), b.shape(&layer.weight))?;
+        Error::check_shape("the bias", Shape::new(1, dim), b.shape(&layer.bias))
     }
 
     /// out ← ΔW, without a fused pass.
@@ -187,8 +186,8 @@ impl<B: DenseBackend> DenseRelative<B> {
     ) -> Result<(), Error<B::Error>> {
         let shape = self.shape(b);
         self.check(b, layer)?;
-        check_shape("delta", shape, b.shape(delta))?;
-        check_shape("the anchor", shape, b.shape(anchor))
+        Error::check_shape("delta", shape, b.shape(delta))?;
+        Error::check_shape("the anchor", shape, b.shape(anchor))
     }
 
     /// k ← s K = s I + a VᵀU of few rows, s I + μ U Vᵀ/R of many.
@@ -229,9 +228,9 @@ impl<B: FlowBackend> DenseRelative<B> {
         below: &mut B::Batch,
     ) -> Result<(), Error<B::Error>> {
         let shape = self.shape(b);
-        check_shape("the slopes below", shape, b.shape(d1))?;
-        check_shape("the scores below", shape, b.shape(score))?;
-        check_shape("the propagated delta", shape, b.shape(below))?;
+        Error::check_shape("the slopes below", shape, b.shape(d1))?;
+        Error::check_shape("the scores below", shape, b.shape(score))?;
+        Error::check_shape("the propagated delta", shape, b.shape(below))?;
         self.check_operands(b, layer, delta, anchor)?;
         self.side = side;
         match side {
@@ -262,7 +261,7 @@ impl<B: FlowBackend> DenseRelative<B> {
     ) -> Result<(), Error<B::Error>> {
         let dim = self.shape(b).dim;
         for batch in [weight, &*out] {
-            check_shape("the weight", Shape::new(dim, dim), b.shape(batch))?;
+            Error::check_shape("the weight", Shape::new(dim, dim), b.shape(batch))?;
         }
         if self.side == Side::Plain && self.many_rows(b) {
             b.weight_direction(&self.gram, weight, out)?;
@@ -332,7 +331,7 @@ impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
         let Shape { rows, dim } = self.shape(b);
         self.check(b, layer)?;
         if let Some(inverse) = &inverse {
-            check_shape("the inverse", Shape::new(dim, dim), b.shape(inverse))?;
+            Error::check_shape("the inverse", Shape::new(dim, dim), b.shape(inverse))?;
         }
         let step = Step::new::<B::Scalar>(mu, rows).ok_or(Error::Singular)?;
         if self.many_rows(b) {
