@@ -5,7 +5,7 @@ use core::fmt;
 
 use detfree_core::{Allocate, Backend, BaseDensity, Error, Fill, FlowBackend, Key, Scalar, Shape};
 
-use super::norm::Norm;
+use super::actnorm::ActNorm;
 use super::{Block, EMPTY, ResidualFlow};
 use crate::mlp::MlpTape;
 
@@ -123,9 +123,9 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
                 return Err(InversionError::NotContracting { block: i });
             }
             let all = 0..b.shape(z).rows;
-            iteration.norm.set_inverse(b, block)?;
-            let shift = Some(&iteration.norm.shift);
-            b.scale_shift(all, &iteration.norm.scale, shift, z)?;
+            iteration.actnorm.set_inverse(b, block)?;
+            let shift = Some(&iteration.actnorm.shift);
+            b.scale_shift(all, &iteration.actnorm.scale, shift, z)?;
             let (iterations, error) = iteration.solve(b, block, contraction, tolerance, z)?;
             if !error.is_finite() {
                 return Err(InversionError::NotFinite { block: i });
@@ -189,7 +189,7 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
 /// The memory of fixed-point iterations.
 struct Iteration<B: Backend> {
     net: MlpTape<B>,
-    norm: Norm<B>,
+    actnorm: ActNorm<B>,
     g: B::Batch,
     next: B::Batch,
     x: B::Batch,
@@ -204,7 +204,7 @@ impl<B: FlowBackend + Allocate> Iteration<B> {
         };
         Ok(Self {
             net: MlpTape::new(b, &first.net, shape.rows)?,
-            norm: Norm::new(b, shape)?,
+            actnorm: ActNorm::new(b, shape)?,
             g: b.batch(shape)?,
             next: b.batch(shape)?,
             x: b.batch(shape)?,

@@ -1,5 +1,6 @@
 //! Residual flows (Chen et al. 2019): stacked blocks x + g(x) with ‖J_g‖ < 1.
 
+mod actnorm;
 mod ascent;
 mod block;
 mod controls;
@@ -8,7 +9,6 @@ mod evaluate;
 mod explicit;
 mod gradients;
 mod inverse;
-mod norm;
 mod parameters;
 mod rounding;
 mod score;

@@ -6,7 +6,7 @@ use detfree_core::{
     Allocate, Backend, BilinearGradient, Draw, Error, Fill, FlowBackend, Shape, Store, Work,
 };
 
-use super::norm::Norm;
+use super::actnorm::ActNorm;
 use super::turn::{Memory, Turn};
 use super::{Block, BlockGradient, EMPTY, Estimator, Gradients, ResidualFlow};
 use crate::mlp::{MlpGradient, MlpTape};
@@ -30,7 +30,7 @@ pub struct Tape<B: Backend> {
     pub(super) memory: Memory<B>,
     /// Of every block, the weight of its control variate.
     pub(super) controls: Vec<f64>,
-    norm: Norm<B>,
+    actnorm: ActNorm<B>,
     /// g(z), and scratch.
     pub(super) g: B::Batch,
     /// The gradient with respect to the z that the way back has come to.
@@ -68,7 +68,7 @@ impl<B: FlowBackend + Allocate> Tape<B> {
             net: MlpTape::new(b, &first.net, shape.rows)?,
             memory: Memory::new(b, estimator, &first.net, shape)?,
             controls: alloc::vec![0.0; flow.blocks.len()],
-            norm: Norm::new(b, shape)?,
+            actnorm: ActNorm::new(b, shape)?,
             g: b.batch(shape)?,
             delta: b.batch(shape)?,
             pulled: b.batch(shape)?,
@@ -224,12 +224,12 @@ impl<B: FlowBackend> Tape<B> {
 
     /// z_{i+1} ← exp(s) ∘ z_{i+1} + t
     pub(super) fn normalise(&mut self, b: &B, i: usize, block: &Block<B>) -> Result<(), B::Error> {
-        self.norm.set(b, block)?;
+        self.actnorm.set(b, block)?;
         let Some(z) = self.z.get_mut(i + 1) else {
             return Ok(());
         };
-        let shift = Some(&self.norm.shift);
-        b.scale_shift(0..self.shape.rows, &self.norm.scale, shift, z)
+        let shift = Some(&self.actnorm.shift);
+        b.scale_shift(0..self.shape.rows, &self.actnorm.scale, shift, z)
     }
 
     /// δ ← the gradient with respect to z_i from that with respect to z_{i+1}, and the gradients of
@@ -253,16 +253,16 @@ impl<B: FlowBackend> Tape<B> {
         };
         let all = 0..self.shape.rows;
         let (delta, set) = (&mut self.delta, Store::Set);
-        self.norm.sum(b, delta, &mut gradient.shift)?;
+        self.actnorm.sum(b, delta, &mut gradient.shift)?;
         b.hadamard(all.clone(), delta, next, set, &mut self.g)?;
-        self.norm.sum(b, &self.g, &mut gradient.log_scale)?;
+        self.actnorm.sum(b, &self.g, &mut gradient.log_scale)?;
         // z_{i+1} − t is what s scales, and every row's log p holds Σ_j s_j.
         let by_column = gradient.log_scale.iter_mut().zip(&gradient.shift);
         for ((d_scale, d_shift), t) in by_column.zip(&block.shift) {
             *d_scale += weight * self.shape.rows as f64 - t * d_shift;
         }
-        self.norm.set(b, block)?;
-        b.scale_shift(all.clone(), &self.norm.scale, None, delta)?;
+        self.actnorm.set(b, block)?;
+        b.scale_shift(all.clone(), &self.actnorm.scale, None, delta)?;
 
         let mut op = self.net.linearise(b, &block.net, z, &mut self.g)?;
         let mut work = Work::default();

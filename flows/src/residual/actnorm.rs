@@ -7,7 +7,7 @@ use detfree_core::{Allocate, Backend, DenseBackend, Fill, Scalar, Shape, Store};
 use super::Block;
 
 /// exp(s) and t of a block, in every row: a batch's affine map is then one elementwise pass.
-pub(super) struct Norm<B: Backend> {
+pub(super) struct ActNorm<B: Backend> {
     /// exp(s)
     pub(super) scale: B::Batch,
     /// t
@@ -17,7 +17,7 @@ pub(super) struct Norm<B: Backend> {
     staging: Vec<B::Scalar>,
 }
 
-impl<B: Allocate> Norm<B> {
+impl<B: Allocate> ActNorm<B> {
     pub(super) fn new(b: &B, shape: Shape) -> Result<Self, B::Error> {
         Ok(Self {
             scale: b.batch(shape)?,
@@ -28,7 +28,7 @@ impl<B: Allocate> Norm<B> {
     }
 }
 
-impl<B: DenseBackend> Norm<B> {
+impl<B: DenseBackend> ActNorm<B> {
     /// Takes the numbers of a block.
     pub(super) fn set(&mut self, b: &B, block: &Block<B>) -> Result<(), B::Error> {
         self.stage(b, block.log_scale.iter().map(|&s| libm::exp(s)))?;
