@@ -17,6 +17,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base;
 mod cholesky;
 mod fit;
 pub mod mlp;

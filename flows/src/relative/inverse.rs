@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use detfree_core::{
-    Allocate, Backend, BaseDensity, Error, Fill, FlowBackend, Key, Op, Scalar, Shape,
-};
+use detfree_core::{Allocate, Backend, Error, FlowBackend, Key, Op, Scalar, Shape};
 
 use super::RelativeFlow;
+use crate::base::draw;
 
 /// How many copies of a row are moved by noise. A single one may happen to move where errors do not
 /// grow: one row in a thousand then comes back with tens of times its estimate.
@@ -140,24 +139,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
         first_row: u64,
         z: &mut B::Batch,
     ) -> Result<(), Error<B::Error>> {
-        if self.base == BaseDensity::Normal {
-            let fill = Fill::Gaussian {
-                key,
-                first_row,
-                scale: 1.0,
-            };
-            b.fill(fill, z)?;
-        } else {
-            let Shape { rows, dim } = b.shape(z);
-            let mut host = Vec::with_capacity(rows * dim);
-            for r in 0..rows as u64 {
-                for j in 0..dim as u32 {
-                    let u = key.uniform(first_row + r, j);
-                    host.push(Scalar::from_f64(self.base.quantile(u)));
-                }
-            }
-            b.upload(&host, z)?;
-        }
+        draw(b, self.base, key, first_row, z)?;
         for (l, layer) in self.layers.iter().enumerate().rev() {
             b.inverse_bijection(self.activation_behind(l), &layer.bias, z)?;
             if !solve(b, &layer.weight, z)? {

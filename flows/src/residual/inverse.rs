@@ -3,10 +3,11 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use detfree_core::{Allocate, Backend, BaseDensity, Error, Fill, FlowBackend, Key, Scalar, Shape};
+use detfree_core::{Allocate, Backend, Error, FlowBackend, Key, Scalar, Shape};
 
 use super::actnorm::ActNorm;
 use super::{Block, EMPTY, ResidualFlow};
+use crate::base::draw;
 use crate::mlp::MlpTape;
 
 /// Rounding of y − g(x) in units of ε times the largest norm of the three in a row: what steps cannot be
@@ -162,26 +163,7 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
         tolerance: f64,
         z: &mut B::Batch,
     ) -> Result<Inversion, InversionError<B::Error>> {
-        let Shape { rows, dim } = b.shape(z);
-        match self.base {
-            BaseDensity::Normal => {
-                let scale = 1.0;
-                let normal = Fill::Gaussian {
-                    key,
-                    first_row,
-                    scale,
-                };
-                b.fill(normal, z)?;
-            }
-            base => {
-                let mut host = Vec::with_capacity(rows * dim);
-                for r in 0..rows as u64 {
-                    let uniforms = (0..dim as u32).map(|j| key.uniform(first_row + r, j));
-                    host.extend(uniforms.map(|u| B::Scalar::from_f64(base.quantile(u))));
-                }
-                b.upload(&host, z)?;
-            }
-        }
+        draw(b, self.base, key, first_row, z)?;
         self.invert(b, tolerance, z)
     }
 }
