@@ -8,6 +8,7 @@ use detfree_core::{
 
 use super::{FlowTape, RelativeFlow};
 use crate::cholesky::{factorise, solve_rows, transposed};
+use crate::transfer::{download, upload};
 
 /// Mean and covariance of a flow's outputs z_L.
 ///
@@ -76,9 +77,13 @@ impl<B: FlowBackend + Allocate> LastLayer<B> {
         Ok(())
     }
 
-    /// `layer` ← the best one, where those added are its outputs; `false`, and nothing changed, where they
-    /// lie in a plane, as they do where they are fewer than dimensions.
-    pub(super) fn improve(mut self, b: &B, layer: &mut Affine<B::Batch>) -> Result<bool, B::Error> {
+    /// The best one for `layer`, of which those added are the outputs; `None` where they lie in a plane,
+    /// as they do where they are fewer than dimensions.
+    pub(super) fn best(
+        mut self,
+        b: &B,
+        layer: &Affine<B::Batch>,
+    ) -> Result<Option<Affine<B::Batch>>, B::Error> {
         let dim = self.sum.len();
         let mut mean = self.sum;
         for mean in &mut mean {
@@ -92,26 +97,21 @@ impl<B: FlowBackend + Allocate> LastLayer<B> {
         // A share that the rounding of sums leaves of nothing.
         let least_share = B::Scalar::EPSILON.to_f64();
         if factorise(&mut self.products, dim, least_share).is_some() {
-            return Ok(false);
+            return Ok(None);
         }
-        let mut bias = alloc::vec![0.0; dim];
-        let mut weight = alloc::vec![0.0; dim * dim];
-        add(b, &layer.bias, &mut self.host, &mut bias)?;
-        add(b, &layer.weight, &mut self.host, &mut weight)?;
-        let mut shift = alloc::vec![0.0; dim];
-        add(b, &self.shift, &mut self.host, &mut shift)?;
+        let mut bias = download(b, &layer.bias)?;
+        let shift = download(b, &self.shift)?;
         for ((bias, shift), mean) in bias.iter_mut().zip(shift).zip(mean) {
             *bias += shift - mean;
         }
-        let mut columns = transposed(&weight, dim);
+        let mut columns = transposed(&download(b, &layer.weight)?, dim);
         solve_rows(&self.products, dim, &mut columns);
         solve_rows(&self.products, dim, &mut bias);
         let weight = transposed(&columns, dim);
-        for (x, batch) in [(&weight, &mut layer.weight), (&bias, &mut layer.bias)] {
-            let host: Vec<B::Scalar> = x.iter().map(|&x| Scalar::from_f64(x)).collect();
-            b.upload(&host, batch)?;
-        }
-        Ok(true)
+        Ok(Some(Affine {
+            weight: upload(b, &weight, Shape::new(dim, dim))?,
+            bias: upload(b, &bias, Shape::new(1, dim))?,
+        }))
     }
 }
 

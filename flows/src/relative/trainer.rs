@@ -193,22 +193,23 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         validation: &[B::Scalar],
         figure: f64,
     ) -> Result<Option<f64>, Error<B::Error>> {
-        let before = self.best.duplicate(b)?;
         let (Some(last_layer), Some(layer)) = (self.last_layer.take(), self.best.layers.last_mut())
         else {
             return Ok(None);
         };
-        if !last_layer.improve(b, layer)? {
+        let Some(best) = last_layer.best(b, layer)? else {
             return Ok(None);
-        }
-        match self.evaluator.mean(b, &self.best, validation) {
-            Ok(mean) if mean > figure => Ok(Some(mean)),
-            Ok(_) | Err(Error::Singular) => {
-                self.best = before;
-                Ok(None)
-            }
+        };
+        let before = core::mem::replace(layer, best);
+        let gained = match self.evaluator.mean(b, &self.best, validation) {
+            Ok(mean) => Ok((mean > figure).then_some(mean)),
+            Err(Error::Singular) => Ok(None),
             Err(error) => Err(error),
+        };
+        if let (Ok(None) | Err(_), Some(layer)) = (&gained, self.best.layers.last_mut()) {
+            *layer = before;
         }
+        gained
     }
 
     fn visit<E>(&mut self, mut visit: impl FnMut(State<'_, B>) -> Result<(), E>) -> Result<(), E> {
