@@ -37,7 +37,8 @@ pub use fit::{
     CheckpointError, EpochReport, Event, FitOptions, FitReport, Progress, Schedule, State,
     StepReport, Stop, Tracked, Trainer, Training, TrainingRows, Validation, fit,
 };
-pub use model::{FlowParameters, Model, ModelError, Precision, RelativeParameters};
+pub use model::{FlowParameters, Model, ModelError, Precision};
+pub use relative::RelativeParameters;
 pub use spectral::SpectralBound;
 pub use squash::Squash;
 pub use standardisation::Standardisation;

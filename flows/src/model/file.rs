@@ -24,7 +24,8 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{FlowParameters, Model, Precision, RelativeParameters};
+use super::{FlowParameters, Model, Precision};
+use crate::relative::RelativeParameters;
 use crate::residual::ResidualParameters;
 use crate::tensor::{decode, encode};
 use crate::{Squash, Standardisation};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ModelError;
 use super::file::{Parts, Tensor, corrupt};
+use crate::relative::RelativeParameters;
 use crate::residual::{BlockParameters, ResidualParameters};
 
 /// The flow of a model.
@@ -19,15 +20,6 @@ pub enum FlowParameters {
     Relative(RelativeParameters),
     /// [`ResidualFlow`](crate::residual::ResidualFlow)
     Residual(ResidualParameters),
-}
-
-/// The layers of a relative-gradient flow.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RelativeParameters {
-    /// Between layers.
-    pub activation: Activation,
-    /// Row-major, from the input's layer.
-    pub layers: Vec<Affine<Vec<f64>>>,
 }
 
 /// An activation by its name and parameters.

@@ -11,7 +11,7 @@ use detfree_core::{BaseDensity, Scalar};
 use crate::{Squash, Standardisation};
 
 pub use file::ModelError;
-pub use flow::{FlowParameters, RelativeParameters};
+pub use flow::FlowParameters;
 
 /// The type of the numbers a model computes with, and its file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::relative::RelativeParameters;
 
     /// λ = 0.2: four tenths of all p are margins, whose floors are −4 to −1 and 10 to 13.
     #[test]
