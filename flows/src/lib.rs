@@ -30,6 +30,7 @@ mod squash;
 mod standardisation;
 mod tensor;
 pub mod toy;
+mod tracking;
 mod transfer;
 pub mod unmix;
 

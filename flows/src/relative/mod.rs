@@ -9,7 +9,6 @@ mod optimiser;
 mod parameters;
 mod shards;
 mod tape;
-mod tracking;
 mod trainer;
 
 use alloc::vec::Vec;

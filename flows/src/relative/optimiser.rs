@@ -7,9 +7,9 @@ use detfree_core::{
     Adam, Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, Shape, Side, Store,
 };
 
-use super::tracking::Tracking;
 use super::{Drift, FlowTape, RelativeFlow, StepReport};
 use crate::fit::State;
+use crate::tracking::Tracking;
 
 /// What turns relative gradients into steps.
 #[derive(Clone, Copy, Debug, PartialEq)]

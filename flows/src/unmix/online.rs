@@ -4,15 +4,16 @@ use alloc::vec::Vec;
 
 use detfree_core::reference::Heap;
 use detfree_core::{
-    Affine, Allocate, Backend, BaseDensity, Dense, DenseBackend, DenseRelative, Error, Fill,
-    FlowBackend, Key, Op, RelativeGradient, Scalar, Shape, Side, Store,
+    Affine, Allocate, Backend, BaseDensity, Dense, DenseBackend, DenseRelative, Error, FlowBackend,
+    Key, Op, RelativeGradient, Scalar, Shape, Side, Store,
 };
 
 use super::curvature::precondition;
 use super::rows::{Point, Rows, log_abs_det, square};
 use super::{Progress, Stop, Tracking};
 use crate::norm::largest;
-use crate::transfer::download;
+use crate::tracking;
+use crate::transfer::{download, upload};
 
 /// The step is FIRST/D while sources are searched for: one of a whole 1/D may meet singular
 /// matrices.
@@ -87,11 +88,10 @@ pub(super) fn ascend<B: FlowBackend + Allocate + Sync>(
     Ok((point, pass, stop, tracking))
 }
 
-/// A layer, its inverse and its log-determinant, on their way.
+/// A layer on its way.
 struct Walk<B: Backend> {
     layer: Affine<B::Batch>,
-    inverse: B::Batch,
-    log_det: f64,
+    tracked: tracking::Tracking<B>,
     tangent: DenseRelative<B>,
     x: B::Batch,
     y: B::Batch,
@@ -106,29 +106,14 @@ struct Walk<B: Backend> {
 impl<B: FlowBackend + Allocate> Walk<B> {
     fn new(b: &B, start: &[f64], dim: usize) -> Result<Self, Error<B::Error>> {
         let (square, row) = (Shape::new(dim, dim), Shape::new(1, dim));
-        let upload = |values: Vec<B::Scalar>, shape| -> Result<B::Batch, B::Error> {
-            let mut batch = b.batch(shape)?;
-            b.upload(&values, &mut batch)?;
-            Ok(batch)
-        };
-        let (weight, bias) = split::<B::Scalar>(start, dim);
-        let weight = upload(weight, square)?;
-        let mut factors = b.batch(square)?;
-        b.copy(&weight, &mut factors)?;
-        let mut columns = b.batch(square)?;
-        b.fill(Fill::Identity, &mut columns)?;
-        if !b.solve(&mut factors, Op::Plain, &mut columns)? {
-            return Err(Error::Singular);
-        }
-        let mut inverse = b.batch(square)?;
-        b.transpose(&columns, &mut inverse)?;
+        let (weight, bias) = split(start, dim);
+        let weight = upload(b, &weight, square)?;
         Ok(Self {
+            tracked: tracking::Tracking::start(b, &weight)?,
             layer: Affine {
                 weight,
-                bias: upload(bias, row)?,
+                bias: upload(b, &bias, row)?,
             },
-            inverse,
-            log_det: log_abs_det(start, dim),
             tangent: DenseRelative::allocate(b, 1, dim)?,
             x: b.batch(row)?,
             y: b.batch(row)?,
@@ -163,12 +148,11 @@ impl<B: FlowBackend + Allocate> Walk<B> {
         )?;
         self.tangent
             .linearise(b, Side::Plain, &self.layer, &self.score, &self.y)?;
-        let guarded = self.tangent.guard(b, mu)?.ok_or(Error::Singular)?;
-        self.tangent
-            .step(b, guarded.mu, &mut self.layer, Some(&mut self.inverse))?;
-        self.log_det += guarded.log_det_change;
+        let (_, shrinks) = self
+            .tracked
+            .step(b, &mut self.tangent, mu, &mut self.layer)?;
         self.steps += 1;
-        self.shrinks += u64::from(guarded.shrinks);
+        self.shrinks += u64::from(shrinks);
         Ok(())
     }
 
@@ -188,7 +172,7 @@ impl<B: FlowBackend + Allocate> Walk<B> {
         let host = Heap::<f64>::new();
         let shape = Shape::new(dim, dim);
         let (mut inverse, mut product) = (Dense::on_heap(shape), Dense::on_heap(shape));
-        let tracked = download(b, &self.inverse)?;
+        let tracked = download(b, self.tracked.inverse())?;
         for (to, from) in inverse.as_mut_slice().iter_mut().zip(tracked) {
             *to = from;
         }
@@ -210,19 +194,19 @@ impl<B: FlowBackend + Allocate> Walk<B> {
         Ok(Tracking {
             steps: self.steps,
             shrinks: self.shrinks,
-            log_det_drift: (self.log_det - log_abs_det(layer, dim)).abs(),
+            log_det_drift: (self.tracked.log_abs_det() - log_abs_det(layer, dim)).abs(),
             inverse_drift: largest(residual),
         })
     }
 }
 
 /// W and b of [W b].
-fn split<T: Scalar>(layer: &[f64], dim: usize) -> (Vec<T>, Vec<T>) {
+fn split(layer: &[f64], dim: usize) -> (Vec<f64>, Vec<f64>) {
     let mut parts = (Vec::new(), Vec::new());
     for row in layer.chunks_exact(dim + 1) {
         let (weights, bias) = row.split_at(dim);
-        parts.0.extend(weights.iter().map(|&x| T::from_f64(x)));
-        parts.1.extend(bias.iter().map(|&x| T::from_f64(x)));
+        parts.0.extend(weights);
+        parts.1.extend(bias);
     }
     parts
 }

@@ -4,19 +4,18 @@ use detfree_core::{
     Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, Op, RelativeGradient,
 };
 
-use super::Drift;
-use crate::fit::State;
+use crate::fit::{Drift, State};
 use crate::norm::largest;
 use crate::transfer::download;
 
-pub(super) struct Tracking<B: Backend> {
+pub(crate) struct Tracking<B: Backend> {
     log_det: f64,
     inverse: B::Batch,
 }
 
 impl<B: FlowBackend + Allocate> Tracking<B> {
     /// (log|det W|, W⁻¹) by LU.
-    pub(super) fn start(b: &B, weight: &B::Batch) -> Result<Self, Error<B::Error>> {
+    pub(crate) fn start(b: &B, weight: &B::Batch) -> Result<Self, Error<B::Error>> {
         let shape = b.shape(weight);
         let mut factors = b.batch(shape)?;
         b.copy(weight, &mut factors)?;
@@ -32,7 +31,7 @@ impl<B: FlowBackend + Allocate> Tracking<B> {
     }
 
     /// One guarded step of the layer that `tangent` linearises: (change of log|det W|, halvings).
-    pub(super) fn step(
+    pub(crate) fn step(
         &mut self,
         b: &B,
         tangent: &mut DenseRelative<B>,
@@ -46,7 +45,7 @@ impl<B: FlowBackend + Allocate> Tracking<B> {
     }
 
     /// Starts anew from LU of `weight`.
-    pub(super) fn refresh(&mut self, b: &B, weight: &B::Batch) -> Result<Drift, Error<B::Error>> {
+    pub(crate) fn refresh(&mut self, b: &B, weight: &B::Batch) -> Result<Drift, Error<B::Error>> {
         let fresh = Self::start(b, weight)?;
         let mut tracked = core::mem::replace(self, fresh);
         let shape = b.shape(weight);
@@ -60,7 +59,7 @@ impl<B: FlowBackend + Allocate> Tracking<B> {
 }
 
 impl<B: Backend> Tracking<B> {
-    pub(super) fn visit<E>(
+    pub(crate) fn visit<E>(
         &mut self,
         mut visit: impl FnMut(State<'_, B>) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -68,11 +67,11 @@ impl<B: Backend> Tracking<B> {
         visit(State::Batch(&mut self.inverse))
     }
 
-    pub(super) const fn log_abs_det(&self) -> f64 {
+    pub(crate) const fn log_abs_det(&self) -> f64 {
         self.log_det
     }
 
-    pub(super) const fn inverse(&self) -> &B::Batch {
+    pub(crate) const fn inverse(&self) -> &B::Batch {
         &self.inverse
     }
 }
