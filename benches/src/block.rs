@@ -46,7 +46,7 @@ impl<B: FlowBackend + Allocate + Sync> Block<B> {
     /// The net of [`problem::net`] on the data of [`problem::rows`].
     ///
     /// # Errors
-    /// [`Error::Shape`] for fewer than three widths; with an exact first trace, for a net that has none
+    /// [`Error::Invalid`] for fewer than three widths; with an exact first trace, for a net that has none
     /// in closed form; the device's.
     pub fn new(
         b: &B,
