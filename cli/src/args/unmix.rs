@@ -21,7 +21,8 @@ use super::Precision;
     detfree unmix recording.csv\n  \
     detfree unmix recording.csv --online --sources s.csv --json")]
 pub(crate) struct Unmix {
-    /// A .csv or .csv.gz file (header or not), .npy, or IDX (.gz too): a row for every moment, a
+    /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, or IDX (.gz too): a row
+    /// for every moment, a
     /// column for every sensor.
     pub(crate) data: PathBuf,
 

@@ -3,11 +3,11 @@ use std::iter;
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::error::{Place, Problem, quote};
-use super::table::Cells;
+use super::table::{Cells, Format};
 
-/// Reads rows of numbers. The first line is a header if one of its cells is neither a number nor
+/// Reads rows of numbers. The first line is a header if none of its cells is a number, and one is not
 /// empty; its separator (comma, semicolon or tab, in this order) holds for the whole file.
-pub(super) fn parse(text: &str) -> Result<Cells, Problem> {
+pub(super) fn parse(text: &str) -> Result<(Format, Cells), Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Err(Problem::Empty);
@@ -27,8 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Cells, Problem> {
     };
 
     next(&mut record)?;
-    let is_text = |cell: &str| !cell.is_empty() && cell.parse::<f64>().is_err();
-    let header = record.iter().any(is_text);
+    let header = is_header(text, &record)?;
     let names: Vec<String> = record
         .iter()
         .enumerate()
@@ -44,8 +43,27 @@ pub(super) fn parse(text: &str) -> Result<Cells, Problem> {
     loop {
         push_row(text, &record, &names, &mut values)?;
         if !next(&mut record)? {
-            return Ok((names, values));
+            let format = match header {
+                true => Format::Csv,
+                false => Format::HeaderlessCsv,
+            };
+            return Ok((format, (names, values)));
         }
+    }
+}
+
+/// Refuses a first line that is half a header: taken for one, it could be a row with a cell that is no
+/// number, which would be lost.
+fn is_header(text: &str, first: &StringRecord) -> Result<bool, Problem> {
+    let is_number = |cell: &&str| cell.parse::<f64>().is_ok();
+    let is_text = |cell: &&str| !cell.is_empty() && !is_number(cell);
+    match (first.iter().find(is_text), first.iter().find(is_number)) {
+        (Some(name), Some(number)) => Err(Problem::HalfHeader {
+            place: Place::Line(line(text, first)),
+            name: quote(name),
+            number: quote(number),
+        }),
+        (name, _) => Ok(name.is_some()),
     }
 }
 
@@ -115,7 +133,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
-        parse(text).unwrap().0
+        parse(text).unwrap().1.0
     }
 
     fn error(text: &str) -> String {
@@ -126,11 +144,21 @@ mod tests {
     fn headers() {
         assert_eq!(names("a,b\n1,2\n"), ["a", "b"]);
         assert_eq!(names("1,2\n3,4\n"), ["x0", "x1"]);
-        assert_eq!(names("1,b\n3,4\n"), ["1", "b"]);
         assert_eq!(names(",b\n3,4\n"), ["x0", "b"]);
         assert_eq!(names("\"a, b\",\"c\"\"d\"\n1,2\n"), ["a, b", "c\"d"]);
         assert_eq!(names("\u{feff}a,b\n1,2\n"), ["a", "b"]);
         assert_eq!(names("\u{feff}1,2\n3,4\n"), ["x0", "x1"]);
+        for (text, format) in [
+            ("x0,x1\n1,2\n", Format::Csv),
+            ("1,2\n3,4\n", Format::HeaderlessCsv),
+        ] {
+            assert_eq!(parse(text).unwrap().0, format);
+        }
+        assert_eq!(
+            error("\n1.5,oops,3\n1,2,3\n"),
+            "line 2: \"oops\" is not a number and \"1.5\" is one, so the line is neither a header nor a \
+             row: correct the cell, or give every column a name that is no number"
+        );
         // One value is missing: that makes no header.
         assert_eq!(
             error("1,,3\n1,2,3\n"),
@@ -149,9 +177,9 @@ mod tests {
             "1;-2.5\n3e-4;0.5\n",
             "a\tb\n1\t-2.5\n3e-4\t0.5\n",
         ] {
-            assert_eq!(parse(text).unwrap().1, expected, "{text:?}");
+            assert_eq!(parse(text).unwrap().1.1, expected, "{text:?}");
         }
-        assert_eq!(parse("one\n1\n2\n").unwrap().1, [1.0, 2.0]);
+        assert_eq!(parse("one\n1\n2\n").unwrap().1.1, [1.0, 2.0]);
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub(super) enum Problem {
     Empty,
     #[error("has a header but no rows")]
     HeaderOnly,
+    #[error(
+        "{place}: {name} is not a number and {number} is one, so the line is neither a header nor a \
+         row: correct the cell, or give every column a name that is no number"
+    )]
+    HalfHeader {
+        place: Place,
+        name: String,
+        number: String,
+    },
     #[error("is neither a table in UTF-8 text (CSV) nor .npy nor IDX")]
     Unrecognised,
     #[error("the {0} header is truncated or damaged")]

@@ -44,7 +44,7 @@ fn parse(bytes: &[u8]) -> Result<(Format, super::table::Cells), Problem> {
     }
     // No text holds a zero byte, but it would be valid UTF-8.
     match std::str::from_utf8(bytes) {
-        Ok(text) if !bytes.contains(&0) => Ok((Format::Csv, csv::parse(text)?)),
+        Ok(text) if !bytes.contains(&0) => csv::parse(text),
         _ => Err(Problem::Unrecognised),
     }
 }

@@ -3,7 +3,9 @@ use super::error::{DataError, Problem, quote};
 /// Where a table came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
+    /// With names of its columns in the first line.
     Csv,
+    HeaderlessCsv,
     Npy,
     Idx,
     Toy,
@@ -59,6 +61,20 @@ impl Table {
 
     pub(crate) fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.dim()..][..self.dim()]
+    }
+
+    /// What its first line was taken for, where that was a guess.
+    pub(crate) fn guess(&self) -> Option<String> {
+        let columns: Vec<usize> = (0..self.dim()).collect();
+        let names = self.quoted_names(&columns);
+        let taken = match self.format {
+            Format::Csv => format!("the first line is a header: {names}"),
+            Format::HeaderlessCsv => {
+                format!("the first line holds numbers only: a row, and columns are named {names}")
+            }
+            Format::Npy | Format::Idx | Format::Toy => return None,
+        };
+        Some(format!("{}: {taken}", self.origin))
     }
 
     /// Refuses a table that has not the columns of `whose`, a model or another table: as many, and

@@ -142,3 +142,36 @@ fn fractions_where_whole_numbers_were() {
         &pieces,
     );
 }
+
+/// A row with a cell that is no number is not lost for a header, and what the first line was taken for is
+/// said.
+#[test]
+fn first_lines() {
+    let rows = String::from_utf8(table("1.5,2.5")).unwrap();
+    let with = |first: &str| rows.replacen("a,b\n", first, 1).into_bytes();
+    let folder = folder(&[
+        ("half.csv", &with("1.5,oops\n")),
+        ("header.csv", &with("a,b\n")),
+        ("years.csv", &with("2019,2020\n")),
+    ]);
+    let pieces = ["half.csv: line 1", "\"oops\" is not a number", "\"1.5\""];
+    for command in ["fit", "unmix"] {
+        refuses(&folder, &[command, "half.csv"], &pieces);
+    }
+    for (file, guess) in [
+        ("header.csv", "the first line is a header: \"a\", \"b\"\n"),
+        (
+            "years.csv",
+            "the first line holds numbers only: a row, and columns are named \"x0\", \"x1\"\n",
+        ),
+    ] {
+        for args in [&["fit", file, "--epochs", "1"][..], &["unmix", file]] {
+            let output = detfree(folder.path(), args);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&format!("{file}: {guess}")), "{said}");
+            let silent = detfree(folder.path(), &[args, &["--json"]].concat());
+            let said = String::from_utf8(silent.stderr).unwrap();
+            assert!(!said.contains("first line"), "{said}");
+        }
+    }
+}
