@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::backend::Choice;
 pub(crate) use fit::{Fit, ModelKind, Precision, Preset};
 pub(crate) use unmix::Unmix;
-use values::positive;
+use values::{positive, threads};
 
 /// Fit a density to a table, score rows with it, sample new ones: exact or unbiased likelihoods,
 /// trained without computing determinants.
@@ -74,6 +74,10 @@ pub(crate) struct Score {
     #[arg(long, value_name = "N")]
     pub(crate) products: Option<NonZeroU64>,
 
+    /// Threads [default: all processors].
+    #[arg(long, value_name = "N", value_parser = threads())]
+    pub(crate) threads: Option<u32>,
+
     /// Say on stderr how the figures were computed, and why so.
     #[arg(long)]
     pub(crate) explain: bool,
@@ -91,13 +95,17 @@ pub(crate) struct Sample {
     /// How many rows.
     #[arg(short = 'n', long = "rows", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rows: u64,
-    /// The stream of random numbers.
+    /// The seed of the random numbers: with the same one, fewer rows are the beginning of more.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
     /// Where to compute; cuda needs a build with --features cuda.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Choice,
+
+    /// Threads [default: all processors].
+    #[arg(long, value_name = "N", value_parser = threads())]
+    pub(crate) threads: Option<u32>,
 }
 
 /// Describe a model file.

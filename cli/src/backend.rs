@@ -70,8 +70,12 @@ pub(crate) fn workers(choice: Choice, threads: usize) -> usize {
     }
 }
 
-/// How many threads to use where the user does not say.
-pub(crate) fn processors() -> usize {
+/// How many threads to use: as many as were asked for, else one for every processor.
+pub(crate) fn threads(asked: Option<u32>) -> usize {
+    asked.map_or_else(processors, |threads| threads as usize)
+}
+
+fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

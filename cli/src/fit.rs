@@ -4,6 +4,7 @@ mod checkpoint;
 mod course;
 mod report;
 mod settings;
+mod size;
 mod train;
 
 use std::path::Path;
@@ -56,7 +57,12 @@ pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
     let plot = plot.as_ref();
     let out = &out;
     let task = Fitting { options, out, plot };
-    backend::run(options.backend, precision, threads(options), task)
+    backend::run(
+        options.backend,
+        precision,
+        backend::threads(options.threads),
+        task,
+    )
 }
 
 fn expect_distinct_files(options: &Fit) -> Result<(), Failure> {
@@ -95,15 +101,9 @@ impl Task for Fitting<'_> {
     }
 }
 
-fn threads(options: &Fit) -> usize {
-    options
-        .threads
-        .map_or_else(backend::processors, |threads| threads as usize)
-}
-
 /// Shards of a batch.
 fn workers(options: &Fit) -> usize {
-    backend::workers(options.backend, threads(options))
+    backend::workers(options.backend, backend::threads(options.threads))
 }
 
 fn fit<B>(b: &B, options: &Fit, out: &Output, plot: Option<&Output>) -> Result<(), Failure>
@@ -178,7 +178,7 @@ where
             &noise,
             &comparison,
             key,
-            threads(options),
+            backend::threads(options.threads),
         )?)?;
     }
     Report::new(options, &trained, &parts, &comparison, out.path()).print(options.json)

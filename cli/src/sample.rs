@@ -18,7 +18,8 @@ const PIECE: u64 = 1024;
 
 pub(crate) fn run(options: &Sample) -> Result<(), Failure> {
     let model = model_file::read(&options.model)?;
-    let (precision, threads) = (density::precision(&model), backend::processors());
+    let precision = density::precision(&model);
+    let threads = backend::threads(options.threads);
     let task = Print {
         model: &model,
         options,
@@ -75,7 +76,8 @@ impl Task for Print<'_> {
         B: FlowBackend + Allocate + Sync,
         B::Error: std::fmt::Display,
     {
-        let workers = backend::workers(self.options.backend, backend::processors());
+        let threads = backend::threads(self.options.threads);
+        let workers = backend::workers(self.options.backend, threads);
         let density = Density::new(b, self.model, workers)?;
         print(b, &density, self.options)
     }

@@ -26,7 +26,8 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
         rows: &rows,
         options,
     };
-    let (precision, threads) = (density::precision(&model), backend::processors());
+    let precision = density::precision(&model);
+    let threads = backend::threads(options.threads);
     let found = backend::run(options.backend, precision, threads, task)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     writeln!(out, "log_likelihood,standard_error")?;
@@ -93,7 +94,8 @@ impl Task for Figures<'_> {
                 most_products,
             }
         };
-        let workers = backend::workers(options.backend, backend::processors());
+        let threads = backend::threads(options.threads);
+        let workers = backend::workers(options.backend, threads);
         let density = Density::new(b, self.model, workers)?;
         if options.explain {
             eprintln!("{}", density.explain(b, accuracy)?);

@@ -21,9 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &Unmix) -> Result<(), Failure> {
     let outputs = Outputs::probe(options)?;
-    let threads = options
-        .threads
-        .map_or_else(backend::processors, |threads| threads as usize);
+    let threads = backend::threads(options.threads);
     let table = data::read(&options.data)?;
     let started = Instant::now();
     let found = match options.precision {

@@ -167,6 +167,21 @@ fn samples_look_like_the_data() {
             assert!(difference < slack, "{covariance:?} {data_covariance:?}");
         }
     }
+    // Threads share the work and leave the numbers.
+    let one = stdout(&[
+        "sample",
+        &model,
+        "-n",
+        "20000",
+        "--seed",
+        "5",
+        "--threads",
+        "1",
+    ]);
+    assert!(one == text);
+    let file = data("faithful.csv");
+    let [one, two] = ["1", "2"].map(|n| stdout(&["score", &model, &file, "--threads", n]));
+    assert!(one == two);
     // A stream is a stream: fewer rows are its beginning, another seed is another one.
     let begin = stdout(&["sample", &model, "-n", "1500", "--seed", "5"]);
     assert!(text.starts_with(&begin));
@@ -348,6 +363,7 @@ fn help_and_pipes() {
         );
     }
     let help = stdout(&["fit", "--help"]);
+    assert!(help.contains("string \"-inf\" or \"inf\""), "{help}");
     assert!(
         Toy::ALL.iter().all(|toy| help.contains(toy.name())),
         "{help}"

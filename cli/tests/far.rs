@@ -43,6 +43,12 @@ fn far_rows_have_no_density() {
         assert!(said.contains("model          -inf\n"), "{said}");
         assert!(!said.contains("NaN") && !said.contains("gain"), "{said}");
 
+        // JSON has no such number, and null would be none at all.
+        let json = detfree(&folder, &[&fit, options, &["--json"]].concat());
+        let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(json["held_out_log_likelihood"], "-inf");
+        assert!(json["all_rows_log_likelihood"].is_f64());
+
         let scores = detfree(&folder, &["score", "model.safetensors", "far.csv"]);
         assert!(text(&scores.stderr).contains(warning), "{options:?}");
         let lines: Vec<&str> = text(&scores.stdout).lines().collect();

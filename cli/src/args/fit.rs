@@ -11,7 +11,7 @@ use detfree::{Activation, BaseDensity, Side, flows};
 use super::residual::Residual;
 use crate::backend::Choice;
 
-use super::values::{activation, duration, lambda, optimiser, positive};
+use super::values::{activation, duration, lambda, optimiser, positive, threads};
 
 /// Fit a density to the rows of a table and save it.
 ///
@@ -26,8 +26,8 @@ use super::values::{activation, duration, lambda, optimiser, positive};
     detfree fit train.npy --test test.npy --json")]
 pub(crate) struct Fit {
     /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, IDX (.gz too), or
-    /// toy:NAME, with the name
-    /// 8gaussians, moons, half-moons, sine, trimodal, 2spirals, checkerboard or rings.
+    /// toy:NAME, with the name 8gaussians, moons, half-moons, sine, trimodal, 2spirals, checkerboard or
+    /// rings.
     pub(crate) data: String,
 
     /// The kind of model.
@@ -52,8 +52,9 @@ pub(crate) struct Fit {
     #[arg(long, value_enum, default_value_t = Base::Normal)]
     pub(crate) base: Base,
 
-    /// What makes steps of gradients: adam, and of relative flows momentum:DECAY, or sgd, which
-    /// follows the exact log-likelihood through every step [default: adam].
+    /// The rule by which a gradient becomes a step: adam or, for relative flows only, momentum:DECAY or
+    /// sgd. With sgd, progress shows the exact log-likelihood of the training rows, which is updated in
+    /// every step [default: adam].
     #[arg(long, value_name = "KIND", value_parser = optimiser)]
     pub(crate) optimiser: Option<Optimiser>,
 
@@ -84,8 +85,8 @@ pub(crate) struct Fit {
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<Schedule>,
 
-    /// Gradients longer than this are cut to it [default: 10 for relative flows, but for sgd and the
-    /// presets for MNIST; else none is].
+    /// The largest norm of a gradient: a longer one is scaled down to it [default: 10 for relative flows;
+    /// no limit with sgd, with the presets for MNIST, and for residual flows].
     #[arg(long, value_name = "NORM", value_parser = positive)]
     pub(crate) clip: Option<f64>,
 
@@ -94,7 +95,8 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "N")]
     pub(crate) patience: Option<NonZeroU32>,
 
-    /// Of the split, the initial weights, shuffles and noise.
+    /// The seed of all random numbers: those of the split, the initial weights, the order of rows, and
+    /// the noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
@@ -129,7 +131,7 @@ pub(crate) struct Fit {
 
     /// Threads [default: all processors]. The numbers of a residual model, and of a relative one of 80 to
     /// 160 columns, depend on how many: with the same number of threads they repeat.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u32>,
 
     /// The model file to write.
@@ -153,7 +155,8 @@ pub(crate) struct Fit {
     #[arg(long, requires = "checkpoint")]
     pub(crate) resume: bool,
 
-    /// Print one JSON object as the last line of stdout, and no progress.
+    /// Print one JSON object as the last line of stdout, and no progress. A figure that is infinite is the
+    /// string "-inf" or "inf"; one that does not exist is null.
     #[arg(long)]
     pub(crate) json: bool,
 

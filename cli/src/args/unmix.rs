@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Precision;
+use super::values::threads;
 
 /// Separate the columns of a table into independent sources.
 ///
@@ -22,8 +23,7 @@ use super::Precision;
     detfree unmix recording.csv --online --sources s.csv --json")]
 pub(crate) struct Unmix {
     /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, or IDX (.gz too): a row
-    /// for every moment, a
-    /// column for every sensor.
+    /// for every moment, a column for every sensor.
     pub(crate) data: PathBuf,
 
     /// One row at a time with steps of falling size, as a microcontroller does it, instead of all
@@ -35,8 +35,8 @@ pub(crate) struct Unmix {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) iterations: Option<u32>,
 
-    /// Of the rotation to start from and, with --online, of the order of rows. Where another seed
-    /// gives another log-likelihood, the data is no clear mixture of independent sources.
+    /// The seed of the rotation to start from and, with --online, of the order of rows. Where another
+    /// seed gives another log-likelihood, the data is no clear mixture of independent sources.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
@@ -45,7 +45,7 @@ pub(crate) struct Unmix {
     pub(crate) precision: Precision,
 
     /// Threads [default: all processors].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u32>,
 
     /// Where to write the sources: a row for every row of the data.
@@ -61,7 +61,8 @@ pub(crate) struct Unmix {
     #[arg(long, value_name = "FILE", default_value = "mixing.csv")]
     pub(crate) mixing: PathBuf,
 
-    /// Print one JSON object as the last line of stdout, and no progress.
+    /// Print one JSON object as the last line of stdout, and no progress. The interference of a source
+    /// that cannot be told apart from another one is null.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::RangedI64ValueParser;
 use detfree::flows::relative::Optimiser;
 use detfree::flows::residual::{EstimatorChoice, SeriesSchedule};
 use detfree::{Activation, Probe, TraceEstimator};
@@ -78,6 +79,10 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+pub(super) fn threads() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1024)
+}
+
 /// The hidden widths of a net.
 #[derive(Clone, Debug)]
 pub(crate) struct Widths(pub(crate) Vec<usize>);
@@ -86,7 +91,7 @@ pub(super) fn widths(text: &str) -> Result<Widths, String> {
     let widths: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
     match widths {
         Ok(widths) if widths.iter().all(|width| (1..=65_536).contains(width)) => Ok(Widths(widths)),
-        _ => Err("expected widths of 1 and more, such as 64,64".to_owned()),
+        _ => Err("expected widths from 1 to 65536, such as 64,64".to_owned()),
     }
 }
 
@@ -108,6 +113,13 @@ pub(super) fn decay(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The most terms of a series: at a Lipschitz constant of 0.98 what is left behind them is 10⁻⁹ of the
+/// first, and each costs a product in every step.
+const MOST_TERMS: u32 = 1000;
+
+/// The largest probability of going on: a thousand terms more are then expected.
+const MOST_CONTINUATION: f64 = 0.999;
+
 pub(super) fn estimator(text: &str) -> Result<EstimatorChoice, String> {
     let series = |schedule, probe, exact_first| EstimatorChoice::Series {
         schedule,
@@ -124,26 +136,29 @@ pub(super) fn estimator(text: &str) -> Result<EstimatorChoice, String> {
         Some(("roulette", numbers)) => {
             let numbers = numbers.split_once(',');
             match numbers.map(|(terms, q)| (terms.parse(), q.parse())) {
-                Some((Ok(exact), Ok(continuation))) => {
+                Some((Ok(exact @ ..=MOST_TERMS), Ok(continuation)))
+                    if continuation > 0.0 && continuation <= MOST_CONTINUATION =>
+                {
                     let schedule = SeriesSchedule::Geometric {
                         exact,
                         continuation,
                     };
                     Ok(series(schedule, Probe::Rademacher, true))
                 }
-                _ => Err(
-                    "expected a number of terms and the probability of going on, such as \
-                     roulette:2,0.9"
-                        .to_owned(),
-                ),
+                _ => Err(format!(
+                    "expected a number of terms up to {MOST_TERMS} and the probability of going on, \
+                     above 0 and up to {MOST_CONTINUATION}, such as roulette:2,0.9"
+                )),
             }
         }
         Some(("truncated", terms)) => match terms.parse() {
-            Ok(terms @ 1..) => {
+            Ok(terms @ 1..=MOST_TERMS) => {
                 let schedule = SeriesSchedule::Truncated { terms };
                 Ok(series(schedule, Probe::Rademacher, true))
             }
-            _ => Err("expected a number of terms, such as truncated:10".to_owned()),
+            _ => Err(format!(
+                "expected a number of terms from 1 to {MOST_TERMS}, such as truncated:10"
+            )),
         },
         _ => Err("expected auto, exact, roulette, roulette:N,Q, paper or truncated:N".to_owned()),
     }

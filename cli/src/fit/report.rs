@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use detfree::flows::FlowParameters;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::args::Fit;
 use crate::data::{Parts, columns};
@@ -26,19 +26,28 @@ pub(crate) struct Comparison {
 
 #[derive(Serialize)]
 pub(crate) struct Report {
+    #[serde(serialize_with = "figure")]
     held_out_log_likelihood: f64,
     standard_error: Option<f64>,
     /// Of the mean above as an estimate of the held-out rows' own, where their log-determinants are
     /// estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     estimate_standard_error: Option<f64>,
+    #[serde(serialize_with = "optional_figure")]
     gaussian_log_likelihood: Option<f64>,
+    #[serde(serialize_with = "figure")]
     all_rows_log_likelihood: f64,
     /// Of the held-out rows in logit space, where a logit was taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_figure"
+    )]
     logit_log_likelihood: Option<f64>,
     /// Of the held-out whole numbers, where a logit was taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_figure"
+    )]
     bits_per_dimension: Option<f64>,
     rows_train: usize,
     rows_validation: usize,
@@ -180,6 +189,21 @@ impl Report {
             writeln!(out, "picture    {path}")?;
         }
         Ok(())
+    }
+}
+
+/// JSON has no infinite numbers: they are strings, as `score` prints them.
+fn figure<S: Serializer>(figure: &f64, to: S) -> Result<S::Ok, S::Error> {
+    match figure.is_finite() {
+        true => to.serialize_f64(*figure),
+        false => to.collect_str(figure),
+    }
+}
+
+fn optional_figure<S: Serializer>(optional: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    match optional {
+        Some(x) => figure(x, to),
+        None => to.serialize_none(),
     }
 }
 

@@ -10,6 +10,7 @@ use detfree::{Activation, BaseDensity, Side};
 
 use crate::args::{Fit, ModelKind, Preset};
 use crate::failure::Failure;
+use crate::fit::size::expect_size;
 
 /// Without a cosine, training ends after this many epochs without improvement, and this many steps: a
 /// small table's epochs are a few steps each.
@@ -97,7 +98,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// An option of the other kind of model, or a value that this kind has no use for.
+    /// An option of the other kind of model, a value that this kind has no use for, or more of everything
+    /// than memory holds.
     pub(crate) fn new(options: &Fit, dim: usize, rows: usize) -> Result<Self, Failure> {
         refuse_foreign(options)?;
         let (flow, defaults) = match options.model {
@@ -111,6 +113,7 @@ impl Settings {
             ),
         };
         let batch = options.batch.map_or(defaults.batch, NonZeroU32::get);
+        expect_size(&flow, dim, rows.min(batch as usize))?;
         let schedule = options.schedule.map_or(defaults.schedule, Into::into);
         let steps = (rows as u32 / batch).max(1);
         let epochs = match (defaults.length, schedule) {

@@ -1,5 +1,7 @@
 //! Options that nothing is fitted with.
 
+use std::fs;
+
 use crate::{detfree, folder, refuses, table};
 
 #[test]
@@ -65,6 +67,10 @@ fn options_out_of_range() {
         ("--activation", "tanh-linear:1,0.1"),
         ("--activation", "relu"),
         ("--activation", "lip-swish:-1"),
+        ("--hidden", "65537"),
+        ("--estimator", "truncated:1001"),
+        ("--estimator", "roulette:1001,0.9"),
+        ("--estimator", "roulette:2,0.9999"),
         ("--checkpoint-every", "soon"),
     ] {
         let option_and_value = format!("{option}={value}");
@@ -125,6 +131,44 @@ fn negative_numbers_and_misspellings() {
     ] {
         refuses(&folder, args, pieces);
     }
+}
+
+/// What no memory holds, and what no patience waits for, is refused with its limit.
+#[test]
+fn absurd_sizes() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    let cell = |r: u64, c: u64| format!("{}.5", (r + 1) * (c + 1) * 7919 % 1009);
+    let row = |r| (0..200).map(|c| cell(r, c)).collect::<Vec<_>>().join(",") + "\n";
+    let wide: String = (0..210).map(row).collect();
+    fs::write(folder.path().join("wide.csv"), wide).unwrap();
+    let residual = ["fit", "good.csv", "--model", "residual"];
+    for (option, value, pieces) in [
+        ("--hidden", "100000000,100000000", &["from 1 to 65536"][..]),
+        (
+            "--hidden",
+            "65536,65536",
+            &["34362 million", "250 million", "--blocks"],
+        ),
+        ("--estimator", "truncated:4294967295", &["from 1 to 1000"]),
+        ("--estimator", "roulette:4294967295,0.9", &["up to 1000"]),
+        ("--estimator", "roulette:2,0.9999999", &["up to 0.999"]),
+        ("--blocks", "4294967295", &["1..=1000"]),
+    ] {
+        refuses(&folder, &[&residual[..], &[option, value]].concat(), pieces);
+    }
+    refuses(
+        &folder,
+        &["fit", "wide.csv", "--layers", "10000"],
+        &["402 million parameters", "250 million", "fewer --layers"],
+    );
+    let batch = [
+        "--rows", "1000000", "--batch", "900000", "--layers", "10000",
+    ];
+    refuses(
+        &folder,
+        &[&["fit", "toy:moons"], &batch[..]].concat(),
+        &["900000 rows", "500 million", "smaller --batch"],
+    );
 }
 
 /// Options that change nothing: of residual models for a relative one, of toys for a file.
