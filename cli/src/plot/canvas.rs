@@ -117,6 +117,16 @@ impl Canvas<'_> {
         f64::from(pen(&self.font(set), text).1) / FINE as f64
     }
 
+    /// A smaller type where the text is wider than `width`, but none that is hard to read.
+    pub(super) fn shrunk(&self, text: &str, set: Type, width: f64) -> Type {
+        const LEAST: f64 = 16.0;
+        let size = set.size * (width / self.width(text, set)).min(1.0);
+        Type {
+            size: size.floor().max(LEAST).min(set.size),
+            ..set
+        }
+    }
+
     fn font(&self, set: Type) -> PxScaleFont<&FontRef<'static>> {
         let font = match set.bold {
             true => &self.bold,

@@ -53,7 +53,8 @@ impl Frame {
         let baseline = self.top - 14.0;
         canvas.text(heading, (self.left, baseline), HEADING, Anchor::Start)?;
         let room = self.width - canvas.width(heading, HEADING) - GAP;
-        let detail = canvas.fitted(detail, DETAIL, room);
-        canvas.text(&detail, (self.right(), baseline), DETAIL, Anchor::End)
+        let set = canvas.shrunk(detail, DETAIL, room);
+        let detail = canvas.fitted(detail, set, room);
+        canvas.text(&detail, (self.right(), baseline), set, Anchor::End)
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn draw(
         0 => counted(rows),
         outside => format!("{}, {} outside", counted(rows), grouped(outside)),
     };
-    frame.heading(canvas, "Held-out rows", &detail)
+    frame.heading(canvas, "Held out", &detail)
 }
 
 /// Over both, each without its few most extreme values where they would squash the rest.

@@ -17,7 +17,7 @@ const SECOND: Frame = Frame {
     left: 584.0,
     ..FIRST
 };
-const THIRD: Frame = Frame {
+pub(super) const THIRD: Frame = Frame {
     left: 1160.0,
     width: 404.0,
     ..FIRST

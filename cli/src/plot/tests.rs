@@ -209,3 +209,18 @@ fn an_error_of_the_density_comes_back() {
         Err(Broken)
     );
 }
+
+/// Many rows beyond the edges of a histogram are told whole, in the narrowest frame.
+#[test]
+fn details_beside_headings_are_whole() {
+    let detail = "100,000 rows, 12,345 outside";
+    canvas::paint([10, 10], |canvas| {
+        let room = summary::THIRD.width - canvas.width("Held out", lettering::HEADING) - 20.0;
+        let set = canvas.shrunk(detail, lettering::DETAIL, room);
+        assert_eq!(canvas.fitted(detail, set, room), detail);
+        let short = canvas.shrunk("200 rows", lettering::DETAIL, room);
+        assert_eq!(short.size, lettering::DETAIL.size);
+        Ok(())
+    })
+    .unwrap();
+}
