@@ -58,7 +58,7 @@ fn killed_and_resumed(fit: &[&str]) {
         "--checkpoint",
         "run",
         "--checkpoint-every",
-        "20ms",
+        "100ms",
         "--out",
         "killed",
     ];
