@@ -6,6 +6,7 @@ use detfree::flows::{FlowParameters, Model, Precision};
 use detfree::{Allocate, Backend, FlowBackend, Key, Scalar, Shape};
 
 use crate::failure::Failure;
+use crate::singular::pivots;
 
 /// Sets the estimates of log-determinants apart from everything else that a seed is for.
 const ESTIMATES: u64 = 0x6c6f_675f_6465_7473;
@@ -200,7 +201,10 @@ where
         let mut z = b.batch(shape).map_err(detfree::Error::Device)?;
         let inversion = match &self.flow {
             Flow::Relative(flow) => {
-                flow.sample(b, key, first_row, &mut z)?;
+                match flow.sample(b, key, first_row, &mut z) {
+                    Err(detfree::Error::Singular) => return Err(self.no_samples()),
+                    sampled => sampled?,
+                }
                 None
             }
             Flow::Residual(flow) => {
@@ -215,6 +219,22 @@ where
             self.model.invert_input(row);
         }
         Ok(Samples { rows, inversion })
+    }
+
+    /// Why numbers overflow on the way back.
+    pub(crate) fn no_samples(&self) -> Failure {
+        let worst = pivots(self.model).min_by(|(_, [a, _]), (_, [b, _])| a.total_cmp(b));
+        let worst = worst.map(|(layer, [least, _])| {
+            format!(
+                ": the weight of layer {layer} (from 0) is the nearest to singular, with a pivot of \
+                 {least:.0e}"
+            )
+        });
+        Failure::Compute(format!(
+            "samples of this model are no finite numbers{}; fit it anew with fewer --layers or a lower \
+             --lr",
+            worst.unwrap_or_default()
+        ))
     }
 
     /// How log-likelihoods are computed, in one line.

@@ -6,6 +6,7 @@ mod report;
 mod settings;
 mod size;
 mod train;
+mod words;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use crate::args::{self, Fit};
 use crate::backend::Task;
 use crate::data::{self, Format, Noise, Parts, Table};
 use crate::density::{Density, USUAL};
+use crate::dependent::{dependence_warning, dependent_columns};
 use crate::distinct::{Named, expect_distinct};
 use crate::failure::Failure;
 use crate::gaussian::Gaussian;
@@ -47,6 +49,9 @@ pub(crate) fn run(options: &Fit) -> Result<(), Failure> {
         )));
     }
     expect_distinct_files(options)?;
+    if let Some(plot) = &options.plot {
+        expect_png(plot)?;
+    }
     // Outputs are probed before the work whose results they are to hold.
     let out = Output::probe(&options.out)?;
     let plot = options.plot.as_deref().map(Output::probe).transpose()?;
@@ -81,6 +86,18 @@ fn expect_distinct_files(options: &Fit) -> Result<(), Failure> {
         ("--checkpoint", options.checkpoint.as_deref()),
     ]);
     expect_distinct(&inputs, &outputs)
+}
+
+/// Refuses a name that says of the picture what it is not.
+fn expect_png(plot: &Path) -> Result<(), Failure> {
+    match plot.extension() {
+        Some(extension) if !extension.eq_ignore_ascii_case("png") => Err(Failure::Option(format!(
+            "--plot {}: pictures are PNG, expected a name that ends in .png, such as {}",
+            plot.display(),
+            plot.with_extension("png").display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 struct Fitting<'a> {
@@ -136,6 +153,13 @@ where
     if !risky.is_empty() {
         let warning = data::integer_warning(&parts.data, &risky);
         eprintln!("detfree: warning: {warning}");
+    }
+    if options.logit().is_none() {
+        let dependent = dependent_columns(&noisy_rows(&parts.data, &noise), parts.data.dim());
+        if !dependent.is_empty() {
+            let warning = dependence_warning(&parts.data, &dependent);
+            eprintln!("detfree: warning: {warning}");
+        }
     }
 
     let settings = Settings::new(options, parts.data.dim(), parts.train.len())?;

@@ -4,6 +4,7 @@ mod args;
 mod backend;
 mod data;
 mod density;
+mod dependent;
 mod distinct;
 mod failure;
 mod fit;
@@ -14,6 +15,7 @@ mod plot;
 mod progress;
 mod sample;
 mod score;
+mod singular;
 mod unmix;
 
 use std::process::ExitCode;

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use detfree::flows::Model;
+use detfree::flows::{Model, ModelError};
 use tempfile::{Builder, NamedTempFile};
 
 use crate::failure::Failure;
+use crate::singular::pivots;
 
 /// Reads a model file.
 pub(crate) fn read(path: &Path) -> Result<Model, Failure> {
@@ -15,10 +16,28 @@ pub(crate) fn read(path: &Path) -> Result<Model, Failure> {
         path: path.to_owned(),
         reason,
     })?;
-    Model::from_bytes(&bytes).map_err(|reason| Failure::Model {
+    let model = Model::from_bytes(&bytes).map_err(|reason| Failure::Model {
         path: path.to_owned(),
         reason,
-    })
+    })?;
+    expect_regular(&model, path)?;
+    Ok(model)
+}
+
+/// Refuses a relative flow with a weight that has no inverse to the last digit of double precision, where
+/// no training ends.
+fn expect_regular(model: &Model, path: &Path) -> Result<(), Failure> {
+    let share = model.dim() as f64 * f64::EPSILON;
+    let singular = |&(_, [least, largest]): &(usize, [f64; 2])| least <= share * largest;
+    match pivots(model).find(singular) {
+        Some((layer, _)) => Err(Failure::Model {
+            path: path.to_owned(),
+            reason: ModelError::Corrupt(format!(
+                "the weight of layer {layer} (from 0) is singular, so it has neither densities nor samples"
+            )),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Links that are followed: more go in a circle.

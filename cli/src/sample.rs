@@ -91,12 +91,17 @@ where
     let model = density.model();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut csv = csv::Writer::from_writer(&mut out);
-    csv.write_record(&model.columns).map_err(cause)?;
     let mut worst: Option<Inversion> = None;
     let mut first = 0;
     while first < options.rows {
         let rows = PIECE.min(options.rows - first);
         let samples = density.sample(b, Key::new(options.seed), first, PIECE)?;
+        if !samples.rows.iter().all(|x| x.is_finite()) {
+            return Err(density.no_samples());
+        }
+        if first == 0 {
+            csv.write_record(&model.columns).map_err(cause)?;
+        }
         let drawn = samples.rows.chunks_exact(model.dim());
         for row in drawn.take(rows as usize) {
             csv.write_record(row.iter().map(f64::to_string))

@@ -196,7 +196,11 @@ fn report_and_warnings() {
     ] {
         assert!(text.contains(piece), "no {piece:?} in {text}");
     }
-    assert!(output.stderr.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("mixed.csv: the first line ") && said.lines().count() == 1,
+        "{said}"
+    );
 
     let (report, errors) = unmix(&folder, &["--iterations", "1"]);
     assert_eq!(report["converged"], false);

@@ -138,7 +138,7 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
     pub(crate) out: PathBuf,
 
-    /// A picture (PNG) of the data beside the learned density.
+    /// A picture of the data beside the learned density: a PNG file, name.png.
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
 

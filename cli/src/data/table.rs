@@ -137,7 +137,7 @@ impl Table {
     }
 
     /// The names of these columns in quotes, of many the first few and how many more there are.
-    pub(super) fn quoted_names(&self, columns: &[usize]) -> String {
+    pub(crate) fn quoted_names(&self, columns: &[usize]) -> String {
         quoted(columns.iter().map(|&c| &self.names[c]))
     }
 }

@@ -8,6 +8,7 @@ use detfree::flows::CheckpointError;
 
 use crate::args::Fit;
 use crate::failure::Failure;
+use crate::fit::words::difference;
 use crate::model_file::Output;
 
 pub(crate) struct Checkpoint {
@@ -65,16 +66,21 @@ impl Checkpoint {
     }
 
     pub(crate) fn refuse<E: std::fmt::Display>(&self, reason: &CheckpointError<E>) -> Failure {
-        let advice = match reason {
-            CheckpointError::OtherRun { .. } => {
-                "; resume with the same data and options as at its start, --threads among them, or \
-                 name another --checkpoint"
-            }
-            _ => "",
+        let reason = match reason {
+            CheckpointError::OtherRun {
+                setting,
+                found,
+                expected,
+            } => format!(
+                "a checkpoint of another run: {}; resume with the same data and options as at its \
+                 start, --threads among them, or name another --checkpoint",
+                difference(setting, found, expected)
+            ),
+            reason => reason.to_string(),
         };
         Failure::Checkpoint {
             path: PathBuf::from(self.output.path()),
-            reason: format!("{reason}{advice}"),
+            reason,
         }
     }
 }

@@ -44,6 +44,38 @@ fn models_and_tables_that_do_not_fit() {
     );
 }
 
+/// A relative flow whose weights have been changed: one has no inverse, exactly or but for rounding; or all
+/// are so small that samples overflow. There are no infinite or NaN ones, and the layer is named.
+#[test]
+fn weights_without_inverse() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    let path = folder.path();
+    let fit = ["fit", "good.csv", "--epochs", "2", "--precision", "f64"];
+    assert!(detfree(path, &fit).status.success());
+    let mut bytes = fs::read(path.join("model.safetensors")).unwrap();
+    let mut set = |layer: usize, weight: [f64; 4]| {
+        let first = first_of(&bytes, &format!("layer.{layer}.weight"));
+        for (i, x) in weight.iter().enumerate() {
+            bytes[first + 8 * i..][..8].copy_from_slice(&x.to_le_bytes());
+        }
+        fs::write(path.join("changed"), &bytes).unwrap();
+    };
+    let sample = ["sample", "changed", "-n", "3"];
+    for weight in [[1.0, 2.0, 2.0, 4.0], [0.0; 4], [0.3, 0.7, 0.9, 2.1]] {
+        set(2, weight);
+        let pieces = ["changed: a corrupt model file", "layer 2", "singular"];
+        refuses(&folder, &sample, &pieces);
+        refuses(&folder, &["score", "changed", "good.csv"], &pieces);
+    }
+    set(1, [1e-200, 0.0, 0.0, 1e-200]);
+    set(2, [1e-250, 0.0, 0.0, 1e-250]);
+    refuses(
+        &folder,
+        &sample,
+        &["no finite numbers", "layer 2", "1e-250"],
+    );
+}
+
 /// A residual flow whose file has been changed so that a block may have no inverse, or holds no
 /// numbers; exact figures that cost more than they may.
 #[test]
@@ -121,13 +153,29 @@ fn checkpoints_of_other_runs() {
         );
     }
     for (option, piece) in [
-        (&["--seed", "1"][..], "training data"),
+        (
+            &["--seed", "1"][..],
+            "its training data is another one than here; resume",
+        ),
         (&["--lr", "0.5"], "learning rate is"),
         (&["--batch", "3"], "batch is 50, here it is 3"),
         (&["--layers", "2"], "another run"),
-        (&["--base", "secant"], "base density is Normal"),
-        (&["--optimiser", "sgd"], "optimiser is Adam"),
-        (&["--precision", "f64"], "number type"),
+        (
+            &["--base", "secant"],
+            "base density is normal, here it is secant",
+        ),
+        (
+            &["--optimiser", "momentum:0.5"],
+            "optimiser is adam, here it is momentum:0.5",
+        ),
+        (
+            &["--activation", "tanh-linear:1.5,0.2"],
+            "activation is leaky-softplus:0.3, here it is tanh-linear:1.5,0.2",
+        ),
+        (
+            &["--precision", "f64"],
+            "number type is f32, here it is f64",
+        ),
     ] {
         let resume = [&fit[..], &["run", "--resume"], option].concat();
         refuses(
@@ -156,9 +204,41 @@ fn checkpoints_of_other_runs() {
     let two = [&residual[..], &["--threads", "2"]].concat();
     assert!(detfree(path, &two).status.success());
     let one = [&residual[..], &["--threads", "1", "--resume"]].concat();
-    refuses(&folder, &one, &["residual.run", "--threads among them"]);
+    refuses(
+        &folder,
+        &one,
+        &[
+            "residual.run",
+            "number of shards is 2, here it is 1",
+            "--threads among them",
+        ],
+    );
+    // Of the settings of training, those that differ.
+    let other = ["--threads", "2", "--resume", "--clip", "3", "--estimator"];
+    for (estimator, in_words) in [
+        ("roulette", "roulette"),
+        ("roulette:2,0.9", "roulette:2,0.9"),
+        ("truncated:7", "truncated:7"),
+        ("exact", "exact"),
+        ("paper", "paper"),
+    ] {
+        let other = [&residual[..], &other, &[estimator]].concat();
+        let pieces = [&format!(
+            "another run: its estimator is auto, here it is {in_words}; its clip is none, here it is \
+                 3.0; resume with"
+        )[..]];
+        refuses(&folder, &other, &pieces);
+    }
     let other = ["fit", "other.csv", "--checkpoint", "run", "--resume"];
     refuses(&folder, &other, &["run", "data"]);
+    fs::write(
+        path.join("good.csv"),
+        [table("1.5,2.5"), b"1,2\n".repeat(5)].concat(),
+    )
+    .unwrap();
+    let longer = [&fit[..], &["run", "--resume"]].concat();
+    let pieces = ["data is 24 rows of 2 columns, here it is 29 rows of 2 columns;"];
+    refuses(&folder, &longer, &pieces);
 }
 
 /// Where the numbers of a tensor begin in a safetensors file.

@@ -30,6 +30,20 @@ fn outputs_that_cannot_be_written() {
     refuses(&folder, &["unmix", "good.csv", "--mixing", "no/"], &["no/"]);
 }
 
+/// A name that says of a picture what it is not is refused before training.
+#[test]
+fn pictures_are_png() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    for name in ["p.jpg", "p.svg", "p.png.pdf"] {
+        let fit = ["fit", "good.csv", "--epochs", "1000000", "--plot", name];
+        refuses(&folder, &fit, &["--plot", name, "PNG", ".png"]);
+    }
+    for name in ["P.PNG", "picture"] {
+        let fit = ["fit", "good.csv", "--epochs", "1", "--plot", name];
+        assert!(detfree(folder.path(), &fit).status.success());
+    }
+}
+
 /// Neither the data nor another result is overwritten, under whatever name.
 #[test]
 fn outputs_that_are_another_file() {

@@ -143,6 +143,35 @@ fn fractions_where_whole_numbers_were() {
     );
 }
 
+/// Where columns depend on one another exactly a density is infinite: that is said, with their names.
+#[test]
+fn dependent_columns() {
+    let rows = |c: fn(f64, f64) -> f64| {
+        let row = |r: i32| {
+            let [a, b] = [f64::from(r * 7919 % 101), f64::from(r * r % 17) + 0.5];
+            format!("{a},{b},{}\n", c(a, b))
+        };
+        ("a,b,c\n".to_owned() + &(0..60).map(row).collect::<String>()).into_bytes()
+    };
+    let folder = folder(&[
+        ("multiple.csv", &rows(|a, _| 0.1 * a)),
+        ("sum.csv", &rows(|a, b| 0.3 * a - b)),
+        ("product.csv", &rows(|a, b| a * b + 0.25)),
+    ]);
+    let said = |file, more: &[&str]| {
+        let fit = ["fit", file, "--epochs", "1"];
+        let output = detfree(folder.path(), &[&fit, more].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for file in ["multiple.csv", "sum.csv"] {
+        let said = said(file, &[]);
+        let warning = "column \"c\" of ";
+        assert!(said.contains("warning") && said.contains(warning), "{said}");
+    }
+    assert!(!said("product.csv", &[]).contains("linear"));
+}
+
 /// A row with a cell that is no number is not lost for a header, and what the first line was taken for is
 /// said.
 #[test]
