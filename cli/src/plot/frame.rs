@@ -3,7 +3,7 @@ use plotters::style::RGBAColor;
 use super::PlotError;
 use super::canvas::{Anchor, Canvas};
 use super::colour::RULE;
-use super::lettering::{DETAIL, HEADING};
+use super::lettering::{DETAIL, HEADING, Type};
 
 /// A part of the canvas.
 #[derive(Clone, Copy)]
@@ -49,12 +49,17 @@ impl Frame {
         heading: &str,
         detail: &str,
     ) -> Result<(), PlotError> {
-        const GAP: f64 = 20.0;
         let baseline = self.top - 14.0;
         canvas.text(heading, (self.left, baseline), HEADING, Anchor::Start)?;
+        let (detail, set) = self.beside(canvas, heading, detail);
+        canvas.text(&detail, (self.right(), baseline), set, Anchor::End)
+    }
+
+    /// A detail as there is room for it beside a heading.
+    pub(super) fn beside(self, canvas: &Canvas<'_>, heading: &str, detail: &str) -> (String, Type) {
+        const GAP: f64 = 20.0;
         let room = self.width - canvas.width(heading, HEADING) - GAP;
         let set = canvas.shrunk(detail, DETAIL, room);
-        let detail = canvas.fitted(detail, set, room);
-        canvas.text(&detail, (self.right(), baseline), set, Anchor::End)
+        (canvas.fitted(detail, set, room), set)
     }
 }

@@ -13,6 +13,9 @@ use super::{Picture, PlotError};
 /// The share of the height that the highest bar takes; the legend is above.
 const BARS: f64 = 0.8;
 
+/// Short: its frame is the narrowest, and the detail beside it says that these are rows.
+pub(super) const TITLE: &str = "Held out";
+
 /// Log-likelihoods of the held-out rows: two histograms, their medians marked.
 pub(super) fn draw(
     canvas: &Canvas<'_>,
@@ -56,7 +59,7 @@ pub(super) fn draw(
         0 => counted(rows),
         outside => format!("{}, {} outside", counted(rows), grouped(outside)),
     };
-    frame.heading(canvas, "Held out", &detail)
+    frame.heading(canvas, TITLE, &detail)
 }
 
 /// Over both, each without its few most extreme values where they would squash the rest.

@@ -210,16 +210,14 @@ fn an_error_of_the_density_comes_back() {
     );
 }
 
-/// Many rows beyond the edges of a histogram are told whole, in the narrowest frame.
+/// Many rows beyond the edges of a histogram are told whole, in the narrowest frame; few in the usual type.
 #[test]
 fn details_beside_headings_are_whole() {
-    let detail = "100,000 rows, 12,345 outside";
     canvas::paint([10, 10], |canvas| {
-        let room = summary::THIRD.width - canvas.width("Held out", lettering::HEADING) - 20.0;
-        let set = canvas.shrunk(detail, lettering::DETAIL, room);
-        assert_eq!(canvas.fitted(detail, set, room), detail);
-        let short = canvas.shrunk("200 rows", lettering::DETAIL, room);
-        assert_eq!(short.size, lettering::DETAIL.size);
+        let beside = |detail| summary::THIRD.beside(canvas, likelihood::TITLE, detail);
+        let detail = "1,000,000 rows, 100,000 outside";
+        assert_eq!(beside(detail).0, detail);
+        assert_eq!(beside("200 rows").1.size, lettering::DETAIL.size);
         Ok(())
     })
     .unwrap();
