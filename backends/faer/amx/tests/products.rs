@@ -142,6 +142,30 @@ fn products_of_all_layouts_stay_within_the_bound() {
     }
 }
 
+/// Of the six sums only the last is rounded at the size of the product, the others at 2⁻⁷ of it; 2 are left out.
+#[test]
+fn a_product_of_two_numbers_is_off_by_three_roundings() {
+    let Some(amx) = Amx::detect() else { return };
+    let size = 300;
+    let (a, b) = (numbers(size, 13), numbers(size, 14));
+    let mut out = Mat::zeros(size, size);
+    let (lhs, rhs) = (Rows.of(&a, size, 1), Rows.of(&b, 1, size));
+    amx.matmul(out.as_mut(), Accum::Replace, lhs, rhs, 1.0);
+    for i in 0..size {
+        for j in 0..size {
+            let exact = f64::from(a[i]) * f64::from(b[j]);
+            let error = (f64::from(out[(i, j)]) - exact).abs() / exact.abs();
+            assert!(
+                error <= 3.1 * U,
+                "{} · {} is off by {:.2} U",
+                a[i],
+                b[j],
+                error / U
+            );
+        }
+    }
+}
+
 #[test]
 fn errors_are_no_larger_than_those_of_vector_units() {
     let Some(amx) = Amx::detect() else { return };
