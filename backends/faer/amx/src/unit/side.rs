@@ -82,7 +82,7 @@ impl Side {
         Chunk {
             halves: [0, tile::ROWS as isize]
                 .map(|at| part.first.wrapping_offset(at * self.to_term)),
-            to_next: LINES as isize * self.to_line,
+            to_next: self.left.then_some(LINES as isize * self.to_line),
             to_row,
             along,
             rows: if self.left { [part.lines; 2] } else { halves },
@@ -114,8 +114,9 @@ impl Side {
 pub(crate) struct Chunk {
     /// Where the first and the second numbers of pairs start.
     halves: [*const f32; 2],
-    /// To the same place in the next panel.
-    to_next: isize,
+    /// To the same place in the next panel, for vectors along a line. Those across lines share their cache lines and
+    /// pages with the next panel's.
+    to_next: Option<isize>,
     to_row: isize,
     along: isize,
     /// Rows of the tiles that there are numbers for, and which there are in such a row.
@@ -135,7 +136,9 @@ impl Chunk {
             let number = |half: usize| {
                 if row < self.rows[half] {
                     let at = self.halves[half].wrapping_offset(row as isize * self.to_row);
-                    _mm_prefetch::<_MM_HINT_T1>(at.wrapping_offset(self.to_next).cast());
+                    if let Some(to_next) = self.to_next {
+                        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_offset(to_next).cast());
+                    }
                     // SAFETY: the caller's, as nothing is read that is not there.
                     unsafe { vector::load(at, self.along, self.masks[half]) }
                 } else {
