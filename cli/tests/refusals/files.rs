@@ -213,6 +213,12 @@ fn checkpoints_of_other_runs() {
             "--threads among them",
         ],
     );
+    let other = [&two[..], &["--resume", "--activation", "lip-swish"]].concat();
+    refuses(
+        &folder,
+        &other,
+        &["its activation is sine, here it is lip-swish;"],
+    );
     // Of the settings of training, those that differ.
     let other = ["--threads", "2", "--resume", "--clip", "3", "--estimator"];
     for (estimator, in_words) in [

@@ -5,7 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use detfree_core::{Adam, Allocate, Backend, Draw, Error, FlowBackend, Key, Quantity, Shape};
+use detfree_core::{
+    Activation, Adam, Allocate, Backend, Draw, Error, FlowBackend, Key, Quantity, Shape,
+};
 
 use super::ascent::Ascent;
 use super::evaluate::Evaluator;
@@ -313,6 +315,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
         let (lipschitz, base) = (self.current.lipschitz(), self.current.base);
         visit(State::Setting("Lipschitz bound", format!("{lipschitz}")))?;
         visit(State::Setting("base density", format!("{base:?}")))?;
+        visit(State::Setting("activation", activations(&self.current)))?;
         visit(State::Setting("training", format!("{:?}", self.options)))?;
         visit(State::Count(&mut self.steps))?;
         for block in self
@@ -328,4 +331,18 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
             .iter_mut()
             .try_for_each(|ascent| ascent.visit(&mut visit))
     }
+}
+
+/// Of all nets; of LipSwish without the sharpness, which is learned.
+fn activations<B: Backend>(flow: &ResidualFlow<B>) -> String {
+    let blocks = flow.blocks.iter();
+    let mut names: Vec<_> = blocks
+        .flat_map(|block| block.net.activations())
+        .map(|activation| match activation {
+            Activation::LipSwish { .. } => String::from("LipSwish"),
+            activation => format!("{activation:?}"),
+        })
+        .collect();
+    names.dedup();
+    names.join(", ")
 }
