@@ -178,12 +178,6 @@ where
         reason,
     })?)?;
 
-    if !options.json {
-        let tables = [Some(&parts.data), parts.test.as_ref()];
-        for guess in tables.into_iter().filter_map(|table| table?.guess()) {
-            eprintln!("{guess}");
-        }
-    }
     if let Some(warning) = trained.warning() {
         eprintln!("detfree: warning: {warning}");
     }

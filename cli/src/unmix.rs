@@ -30,9 +30,6 @@ pub(crate) fn run(options: &Unmix) -> Result<(), Failure> {
     };
     let time = started.elapsed();
     outputs.write(&found.sources, &table)?;
-    if let Some(guess) = table.guess().filter(|_| !options.json) {
-        eprintln!("{guess}");
-    }
     let report = Report::new(options, &table, &found, time);
     for warning in report.warnings() {
         eprintln!("detfree: warning: {warning}");

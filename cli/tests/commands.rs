@@ -342,7 +342,10 @@ fn one_column_of_a_strange_name() {
     let values: String = (0..40).map(|r| format!("{r}.5\n")).collect();
     fs::write(&file, format!("a\u{1b}[31m\n{values}")).unwrap();
     let report = stdout(&["fit", &file, "--epochs", "2", "--out", &model]);
-    assert!(report.contains("one.csv: 1 column\n"), "{report}");
+    assert!(
+        report.contains("one.csv: 1 column named by its first line\n"),
+        "{report}"
+    );
     let info = stdout(&["info", &model]);
     assert!(info.contains("0 of 1 column\n"), "{info}");
     assert!(

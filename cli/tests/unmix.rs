@@ -188,7 +188,7 @@ fn report_and_warnings() {
     let output = detfree(folder.path(), &["unmix", "mixed.csv"]);
     let text = String::from_utf8(output.stdout).unwrap();
     for piece in [
-        "mixed.csv: 3 columns, 3000 rows",
+        "mixed.csv: 3000 rows, 3 columns",
         "converged",
         "interference",
         "source_3",
@@ -196,11 +196,7 @@ fn report_and_warnings() {
     ] {
         assert!(text.contains(piece), "no {piece:?} in {text}");
     }
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.starts_with("mixed.csv: the first line ") && said.lines().count() == 1,
-        "{said}"
-    );
+    assert!(output.stderr.is_empty());
 
     let (report, errors) = unmix(&folder, &["--iterations", "1"]);
     assert_eq!(report["converged"], false);

@@ -63,18 +63,13 @@ impl Table {
         &self.values[row * self.dim()..][..self.dim()]
     }
 
-    /// What its first line was taken for, where that was a guess.
-    pub(crate) fn guess(&self) -> Option<String> {
-        let columns: Vec<usize> = (0..self.dim()).collect();
-        let names = self.quoted_names(&columns);
-        let taken = match self.format {
-            Format::Csv => format!("the first line is a header: {names}"),
-            Format::HeaderlessCsv => {
-                format!("the first line holds numbers only: a row, and columns are named {names}")
-            }
-            Format::Npy | Format::Idx | Format::Toy => return None,
-        };
-        Some(format!("{}: {taken}", self.origin))
+    /// What its first line was taken for, after the number of columns.
+    pub(crate) const fn heading(&self) -> &'static str {
+        match self.format {
+            Format::Csv => " named by its first line",
+            Format::HeaderlessCsv => " without names, its first line is a row",
+            Format::Npy | Format::Idx | Format::Toy => "",
+        }
     }
 
     /// Refuses a table that has not the columns of `whose`, a model or another table: as many, and

@@ -67,6 +67,8 @@ pub(crate) struct Report {
     #[serde(skip)]
     source: String,
     #[serde(skip)]
+    heading: &'static str,
+    #[serde(skip)]
     dequantized: usize,
 }
 
@@ -109,6 +111,7 @@ impl Report {
             model_path: display(model_path),
             plot_path: options.plot.as_deref().map(display),
             source: parts.data.origin().to_owned(),
+            heading: parts.data.heading(),
             dequantized: trained.model.dequantized.len(),
         }
     }
@@ -131,9 +134,10 @@ impl Report {
         };
         writeln!(
             out,
-            "data       {}: {}{dequantized}",
+            "data       {}: {}{}{dequantized}",
             self.source,
-            columns(self.dim)
+            columns(self.dim),
+            self.heading
         )?;
         writeln!(
             out,

@@ -40,6 +40,8 @@ pub(super) struct Report {
     mixing_path: String,
     #[serde(skip)]
     data: String,
+    #[serde(skip)]
+    heading: &'static str,
 }
 
 #[derive(Serialize)]
@@ -104,6 +106,7 @@ impl Report {
             unmixing_path: display(&options.unmixing),
             mixing_path: display(&options.mixing),
             data: table.origin().to_owned(),
+            heading: table.heading(),
         }
     }
 
@@ -120,10 +123,11 @@ impl Report {
         }
         writeln!(
             out,
-            "data       {}: {}, {} rows",
+            "data       {}: {} rows, {}{}",
             self.data,
+            self.rows,
             columns(self.dim),
-            self.rows
+            self.heading
         )?;
         let unit = match (self.mode, self.iterations) {
             ("online", 1) => "pass over the rows, one at a time",
