@@ -1,6 +1,8 @@
+//! The unit of processors that have one, under Linux.
+
 mod blocks;
-mod leave;
 mod output;
+mod permission;
 mod side;
 mod sums;
 mod tile;
@@ -30,7 +32,7 @@ impl Amx {
     /// `None` where the processor has none with `bfloat16`, or the system does not let it be used.
     #[must_use]
     pub fn detect() -> Option<Self> {
-        leave::granted().then_some(Self(()))
+        permission::granted().then_some(Self(()))
     }
 
     /// Whether a product of `rows` × `terms` and `terms` × `columns` numbers was faster here than in the vector

@@ -1,4 +1,4 @@
-//! Whether the processor has the unit, and the system's leave to use it.
+//! Whether the processor has the unit, and the system permits its use.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
