@@ -6,7 +6,6 @@ mod report;
 mod settings;
 mod size;
 mod train;
-mod words;
 
 use std::path::Path;
 

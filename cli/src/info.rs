@@ -78,15 +78,8 @@ fn relative(
         out,
         "layers       {layers} of {dim}×{dim}, {parameters} parameters in {precision}"
     )?;
-    let name = flow.activation.name();
     // As `fit --activation` takes it.
-    match flow.activation {
-        Activation::LeakySoftplus { alpha } => writeln!(out, "activation   {name}:{alpha}"),
-        Activation::TanhLinear { alpha, beta } => {
-            writeln!(out, "activation   {name}:{alpha},{beta}")
-        }
-        _ => writeln!(out, "activation   {name}"),
-    }
+    writeln!(out, "activation   {}", flow.activation)
 }
 
 fn residual(

@@ -1,5 +1,7 @@
 //! Stochastic traces: probe laws with Σ_pass E[v vᵀ] = I.
 
+use core::fmt;
+
 use crate::{Backend, Draw, Error, Fill, Operator, Work, Workspace};
 
 /// The law of a probe vector.
@@ -17,13 +19,26 @@ pub enum Probe {
     Basis,
 }
 
+impl Probe {
+    /// The name of the law: `rademacher`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rademacher => "rademacher",
+            Self::Gaussian => "gaussian",
+            Self::Orthogonal => "orthogonal",
+            Self::Basis => "basis",
+        }
+    }
+}
+
 /// tr A = Σ_pass E[vᵀ A v] for every A: Hutchinson's estimator with a probe law and a number of
 /// passes, each scaled so that Σ_pass E[v vᵀ] = I.
 ///
 /// ```
 /// use detfree_core::{Probe, TraceEstimator};
 /// let four = TraceEstimator::new(Probe::Rademacher, 4);
-/// assert_eq!(four.passes(100), 4);
+/// assert_eq!((four.passes(100), &*four.to_string()), (4, "4 rademacher probes"));
 /// assert_eq!(TraceEstimator::new(Probe::Basis, 1).passes(100), 100);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,5 +117,17 @@ impl TraceEstimator {
         }
         let products = u64::from(self.passes(shape.dim)) * shape.rows as u64;
         Ok(Work { products })
+    }
+}
+
+/// How many probes a row, and of which law: `1 rademacher probe`.
+impl fmt::Display for TraceEstimator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let law = self.probe.name();
+        match (self.probe, self.passes) {
+            (Probe::Basis, _) => write!(f, "{law} probes"),
+            (_, 1) => write!(f, "1 {law} probe"),
+            (_, passes) => write!(f, "{passes} {law} probes"),
+        }
     }
 }

@@ -35,8 +35,8 @@ mod transfer;
 pub mod unmix;
 
 pub use fit::{
-    CheckpointError, EpochReport, Event, FitOptions, FitReport, Progress, Schedule, State,
-    StepReport, Stop, Tracked, Trainer, Training, TrainingRows, Validation, fit,
+    CheckpointError, Difference, EpochReport, Event, FitOptions, FitReport, Progress, Schedule,
+    State, StepReport, Stop, Tracked, Trainer, Training, TrainingRows, Validation, fit,
 };
 pub use model::{FlowParameters, Model, ModelError, Precision};
 pub use relative::RelativeParameters;

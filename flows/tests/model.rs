@@ -260,45 +260,78 @@ fn foreign_and_contradictory_files_are_refused() {
 
 #[test]
 fn numbers_that_no_training_gives_are_refused() {
-    let refused = |change: fn(&mut Model)| {
+    let says = |model: &Model, piece: &str| match model.to_bytes() {
+        Err(ModelError::Corrupt(reason)) => assert!(reason.contains(piece), "{reason}"),
+        other => panic!("{piece}: {other:?}"),
+    };
+    let refused = |piece, change: fn(&mut Model)| {
         let mut model = model(Precision::Double);
         change(&mut model);
-        assert!(matches!(model.to_bytes(), Err(ModelError::Corrupt(_))));
+        says(&model, piece);
     };
-    refused(|m| layers(m).layers[1].weight[2] = f64::NAN);
-    refused(|m| layers(m).layers[1].bias[0] = f64::INFINITY);
-    refused(|m| layers(m).layers[0].weight.truncate(3));
-    refused(|m| m.standardisation.scale[0] = 0.0);
-    refused(|m| m.standardisation.mean[1] = f64::NAN);
-    refused(|m| m.standardisation.mean.push(0.0));
-    refused(|m| layers(m).activation = Activation::Tanh);
-    refused(|m| layers(m).layers.clear());
-    refused(|m| m.columns.clear());
-    let refused = |change: fn(&mut ResidualParameters)| {
+    refused("a number of layer 1 is not finite", |m| {
+        layers(m).layers[1].weight[2] = f64::NAN;
+    });
+    refused("a number of layer 1 is not finite", |m| {
+        layers(m).layers[1].bias[0] = f64::INFINITY;
+    });
+    refused("of layer 0 has the wrong size", |m| {
+        layers(m).layers[0].weight.truncate(3);
+    });
+    refused("standardisation", |m| m.standardisation.scale[0] = 0.0);
+    refused("standardisation", |m| m.standardisation.mean[1] = f64::NAN);
+    refused("standardisation", |m| m.standardisation.mean.push(0.0));
+    refused("bijection", |m| layers(m).activation = Activation::Tanh);
+    refused("no layers", |m| layers(m).layers.clear());
+    refused("no columns", |m| m.columns.clear());
+    let refused = |piece, change: fn(&mut ResidualParameters)| {
         let mut model = residual(Precision::Double);
         change(blocks(&mut model));
-        assert!(matches!(model.to_bytes(), Err(ModelError::Corrupt(_))));
+        says(&model, piece);
     };
     for lipschitz in [f64::NAN, -0.5, 0.0, 1.0, f64::INFINITY] {
         let mut model = residual(Precision::Double);
         blocks(&mut model).lipschitz = lipschitz;
         assert!(model.to_bytes().is_err(), "{lipschitz}");
     }
-    refused(|m| m.blocks.clear());
-    refused(|m| m.blocks[1].layers.truncate(1));
-    refused(|m| m.blocks[1].layers[2].bias.truncate(1));
-    refused(|m| m.blocks[1].layers[1].bias.push(0.0));
-    refused(|m| m.blocks[0].layers[1].weight.truncate(11));
-    refused(|m| m.blocks[0].layers[1].weight[5] = f64::NAN);
-    refused(|m| m.blocks[0].layers[1].bias[2] = f64::INFINITY);
-    refused(|m| m.blocks[0].log_scale[1] = f64::NEG_INFINITY);
-    refused(|m| m.blocks[0].shift[1] = f64::NAN);
-    refused(|m| m.blocks[0].log_scale.truncate(1));
-    refused(|m| m.blocks[0].shift.push(0.0));
-    refused(|m| m.blocks[0].activations.truncate(1));
-    refused(|m| m.blocks[1].activations[0] = Activation::LipSwish { beta: 0.0 });
+    refused("no blocks", |m| m.blocks.clear());
+    refused("block 1: its hidden layers are not those of block 0", |m| {
+        m.blocks[1].layers.truncate(1);
+    });
+    refused("block 1: a weight or bias has the wrong size", |m| {
+        m.blocks[1].layers[2].bias.truncate(1);
+    });
+    refused("block 1: its hidden", |m| {
+        m.blocks[1].layers[1].bias.push(0.0);
+    });
+    refused("block 0: a weight or bias", |m| {
+        m.blocks[0].layers[1].weight.truncate(11);
+    });
+    refused("block 0: a number is not finite", |m| {
+        m.blocks[0].layers[1].weight[5] = f64::NAN;
+    });
+    refused("block 0: a number", |m| {
+        m.blocks[0].layers[1].bias[2] = f64::INFINITY;
+    });
+    refused("block 0: a number", |m| {
+        m.blocks[0].log_scale[1] = f64::NEG_INFINITY;
+    });
+    refused("block 0: a number", |m| m.blocks[0].shift[1] = f64::NAN);
+    refused("block 0: its scale or shift", |m| {
+        m.blocks[0].log_scale.truncate(1);
+    });
+    refused("block 0: its scale or shift", |m| {
+        m.blocks[0].shift.push(0.0);
+    });
+    refused(
+        "block 0: its hidden layers have not one activation each",
+        |m| m.blocks[0].activations.truncate(1),
+    );
+    refused("block 1: the sharpness", |m| {
+        m.blocks[1].activations[0] = Activation::LipSwish { beta: 0.0 }
+    });
     // Sound blocks 2-3-4-2 and 2-4-2 are not one flow.
-    refused(|m| {
+    refused("block 1: its hidden layers are not those of block 0", |m| {
         let block = &mut m.blocks[1];
         block.layers.remove(0);
         block.layers[0].weight.truncate(8);

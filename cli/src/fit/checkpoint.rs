@@ -8,7 +8,6 @@ use detfree::flows::CheckpointError;
 
 use crate::args::Fit;
 use crate::failure::Failure;
-use crate::fit::words::difference;
 use crate::model_file::Output;
 
 pub(crate) struct Checkpoint {
@@ -67,14 +66,9 @@ impl Checkpoint {
 
     pub(crate) fn refuse<E: std::fmt::Display>(&self, reason: &CheckpointError<E>) -> Failure {
         let reason = match reason {
-            CheckpointError::OtherRun {
-                setting,
-                found,
-                expected,
-            } => format!(
-                "a checkpoint of another run: {}; resume with the same data and options as at its \
-                 start, --threads among them, or name another --checkpoint",
-                difference(setting, found, expected)
+            CheckpointError::OtherRun(_) => format!(
+                "{reason}; resume with the same data and options as at its start, --threads among \
+                 them, or name another --checkpoint"
             ),
             reason => reason.to_string(),
         };

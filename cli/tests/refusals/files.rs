@@ -94,7 +94,10 @@ fn residual_models_that_cannot_be_used() {
     };
     fs::write(path.join("steep"), with(1e3)).unwrap();
     fs::write(path.join("nan"), with(f32::NAN)).unwrap();
-    for (file, piece) in [("steep", "no inverse"), ("nan", "not finite")] {
+    for (file, piece) in [
+        ("steep", "no inverse"),
+        ("nan", "block 0: a number is not finite"),
+    ] {
         refuses(&folder, &["score", file, "good.csv"], &["corrupt", piece]);
         refuses(&folder, &["sample", file, "-n", "3"], &["corrupt", piece]);
     }
@@ -153,16 +156,13 @@ fn checkpoints_of_other_runs() {
         );
     }
     for (option, piece) in [
-        (
-            &["--seed", "1"][..],
-            "its training data is another one than here; resume",
-        ),
+        (&["--seed", "1"][..], "its checksum of training data is"),
         (&["--lr", "0.5"], "learning rate is"),
         (&["--batch", "3"], "batch is 50, here it is 3"),
         (&["--layers", "2"], "another run"),
         (
             &["--base", "secant"],
-            "base density is normal, here it is secant",
+            "base density is normal, here it is hyperbolic-secant",
         ),
         (
             &["--optimiser", "momentum:0.5"],
@@ -222,16 +222,25 @@ fn checkpoints_of_other_runs() {
     // Of the settings of training, those that differ.
     let other = ["--threads", "2", "--resume", "--clip", "3", "--estimator"];
     for (estimator, in_words) in [
-        ("roulette", "roulette"),
-        ("roulette:2,0.9", "roulette:2,0.9"),
-        ("truncated:7", "truncated:7"),
+        (
+            "roulette",
+            "roulette (1 rademacher probe, tr J in closed form)",
+        ),
+        (
+            "roulette:2,0.9",
+            "roulette:2,0.9 (1 rademacher probe, tr J in closed form)",
+        ),
+        (
+            "truncated:7",
+            "truncated:7 (1 rademacher probe, tr J in closed form)",
+        ),
         ("exact", "exact"),
-        ("paper", "paper"),
+        ("paper", "paper (1 gaussian probe)"),
     ] {
         let other = [&residual[..], &other, &[estimator]].concat();
         let pieces = [&format!(
             "another run: its estimator is auto, here it is {in_words}; its clip is none, here it is \
-                 3.0; resume with"
+                 3; resume with"
         )[..]];
         refuses(&folder, &other, &pieces);
     }

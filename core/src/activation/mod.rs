@@ -2,6 +2,8 @@
 
 mod bijective;
 
+use core::fmt;
+
 use crate::Scalar;
 use crate::elementary::{if_else, lanes};
 use bijective::{LeakySoftplus, TanhLinear};
@@ -36,7 +38,7 @@ const LIP_SWISH: f64 = 1.1;
 /// let log_derivative = sigma.bijection(&x, &mut z, &mut d1, &mut score);
 /// assert!((log_derivative - d1.iter().product::<f64>().ln()).abs() < 1e-15);
 /// assert!((sigma.inverse(z[2]) - x[2]).abs() < 1e-15);
-/// assert_eq!(sigma.name(), "leaky-softplus");
+/// assert_eq!((sigma.name(), &*sigma.to_string()), ("leaky-softplus", "leaky-softplus:0.5"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
@@ -224,6 +226,19 @@ impl Activation {
                     ]
                 });
             }
+        }
+    }
+}
+
+/// The name, and the parameters behind a colon: `tanh-linear:1,0.1`.
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        match self {
+            Self::LeakySoftplus { alpha } => write!(f, "{name}:{alpha}"),
+            Self::TanhLinear { alpha, beta } => write!(f, "{name}:{alpha},{beta}"),
+            Self::LipSwish { beta } => write!(f, "{name}:{beta}"),
+            Self::Identity | Self::Tanh | Self::Elu | Self::Sine => f.write_str(name),
         }
     }
 }

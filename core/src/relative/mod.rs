@@ -24,6 +24,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// `plain` or `transposed`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Transposed => "transposed",
+        }
+    }
+
     /// ΔW − W = (1/R) Σ_r left_r right_rᵀ, as (left, right).
     const fn factors<'a, T>(self, u: &'a T, v: &'a T, image: &'a T) -> (&'a T, &'a T) {
         match self {

@@ -23,19 +23,23 @@ pub enum CheckpointError<E> {
     Foreign,
     /// Written by another version of the format.
     Version(u32),
-    /// Of a run of other settings.
-    OtherRun {
-        /// Which one differs.
-        setting: String,
-        /// In the checkpoint.
-        found: String,
-        /// In the run to be resumed.
-        expected: String,
-    },
+    /// Of a run of other settings: those that differ.
+    OtherRun(Vec<Difference>),
     /// The parts contradict each other.
     Corrupt(String),
     /// The backend failed.
     Device(E),
+}
+
+/// A setting of another run, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which one.
+    pub setting: String,
+    /// In the checkpoint.
+    pub found: String,
+    /// In the run to be resumed.
+    pub expected: String,
 }
 
 impl<E> From<E> for CheckpointError<E> {
@@ -58,14 +62,19 @@ impl<E: core::fmt::Display> core::fmt::Display for CheckpointError<E> {
                 f,
                 "a checkpoint of version {version}, where this program reads version {VERSION}"
             ),
-            Self::OtherRun {
-                setting,
-                found,
-                expected,
-            } => write!(
-                f,
-                "a checkpoint of another run: its {setting} is {found}, here it is {expected}"
-            ),
+            Self::OtherRun(differences) => {
+                f.write_str("a checkpoint of another run")?;
+                for (n, difference) in differences.iter().enumerate() {
+                    let Difference {
+                        setting,
+                        found,
+                        expected,
+                    } = difference;
+                    let mark = if n == 0 { ':' } else { ';' };
+                    write!(f, "{mark} its {setting} is {found}, here it is {expected}")?;
+                }
+                Ok(())
+            }
             Self::Corrupt(reason) => write!(f, "a corrupt checkpoint: {reason}"),
             Self::Device(error) => error.fmt(f),
         }
@@ -106,11 +115,11 @@ impl<B: Backend, T: Trainer<B>> Training<'_, B, T> {
         self.best.epoch = count() as u32;
         let (shuffles, used) = (count() as u32, count() as usize);
         if self.epochs > self.options.epochs {
-            return Err(CheckpointError::OtherRun {
+            return Err(CheckpointError::OtherRun(alloc::vec![Difference {
                 setting: "number of epochs".to_owned(),
                 found: format!("{} so far", self.epochs),
                 expected: format!("at most {}", self.options.epochs),
-            });
+            }]));
         }
         let begun = shuffles.checked_sub(self.epochs);
         if self.best.epoch > self.epochs
@@ -173,20 +182,22 @@ impl<B: Backend, T: Trainer<B>> Training<'_, B, T> {
     /// What a run must have in common with the one that it continues.
     fn identity(&self) -> Vec<(String, String)> {
         let options = &self.options;
-        let rows = |values: &[B::Scalar]| {
+        let size = |values: &[B::Scalar]| {
             let dim = self.rows.noise.len();
-            let (count, mark) = (values.len() / dim.max(1), mark(values));
-            format!("{count} rows of {dim} columns with mark {mark:016x}")
+            format!("{} rows of {dim} columns", values.len() / dim.max(1))
         };
+        let dtype = tensor::dtype::<B::Scalar>();
         let mut run = alloc::vec![
-            ("number type", format!("{:?}", tensor::dtype::<B::Scalar>())),
-            ("training data", rows(&self.rows.values)),
-            ("noise", format!("mark {:016x}", mark(&self.rows.noise))),
+            ("number type", format!("{dtype:?}").to_lowercase()),
+            ("training data", size(&self.rows.values)),
+            ("checksum of training data", checksum(&self.rows.values)),
+            ("checksum of noise", checksum(&self.rows.noise)),
             ("logit", logit(self.rows)),
-            ("validation data", rows(self.validation)),
+            ("validation data", size(self.validation)),
+            ("checksum of validation data", checksum(self.validation)),
             ("batch", options.batch.to_string()),
             ("learning rate", options.learning_rate.to_string()),
-            ("schedule", format!("{:?}", options.schedule)),
+            ("schedule", options.schedule.to_string()),
             ("patience", options.patience.to_string()),
             ("key", options.key.bits().to_string()),
         ];
@@ -202,14 +213,15 @@ fn logit<T>(rows: &TrainingRows<T>) -> String {
     let Some((Squash { lambda, levels }, Standardisation { mean, scale })) = &rows.squash else {
         return "none".to_owned();
     };
-    let standard = mark(&[&mean[..], scale].concat());
-    format!("of lambda {lambda} and {levels} levels, standardised with mark {standard:016x}")
+    let standard = checksum(&[&mean[..], scale].concat());
+    format!("of lambda {lambda} and {levels} levels, its standardisation of checksum {standard}")
 }
 
 /// A number that differs where any of the values does, but for one case in 2⁶⁴.
-fn mark<T: Scalar>(values: &[T]) -> u64 {
-    values.iter().fold(values.len() as u64, |mark, x| {
-        let mixed = (mark ^ x.to_f64().to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+fn checksum<T: Scalar>(values: &[T]) -> String {
+    let sum = values.iter().fold(values.len() as u64, |sum, x| {
+        let mixed = (sum ^ x.to_f64().to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 32
-    })
+    });
+    format!("{sum:016x}")
 }

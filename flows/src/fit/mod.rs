@@ -11,9 +11,10 @@ use core::ops::ControlFlow;
 
 use detfree_core::{Backend, Error, Key};
 
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, Difference};
 pub use feed::TrainingRows;
 pub use rate::Schedule;
+pub(crate) use trainer::or_none;
 pub use trainer::{Drift, State, StepReport, Trainer, Validation};
 pub use training::{Progress, Training};
 

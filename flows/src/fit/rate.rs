@@ -1,6 +1,7 @@
 //! The learning rate from step to step.
 
 use core::f64::consts::PI;
+use core::fmt;
 
 use super::FitOptions;
 
@@ -14,6 +15,17 @@ pub enum Schedule {
     /// μ (1 + cos(π t/T))/2 at step t of T, those of all [`FitOptions::epochs`] (Loshchilov and
     /// Hutter 2017).
     Cosine,
+}
+
+/// `plateau`, `constant` or `cosine`.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plateau => "plateau",
+            Self::Constant => "constant",
+            Self::Cosine => "cosine",
+        })
+    }
 }
 
 /// The learning rate from step to step.

@@ -17,7 +17,7 @@ use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
-use super::CheckpointError;
+use super::checkpoint::{CheckpointError, Difference};
 use crate::tensor::{decode, encode};
 
 /// The metadata entry that makes a safetensors file a checkpoint of ours.
@@ -135,27 +135,31 @@ impl Snapshot {
 
     /// Refuses to continue a run like `other` from here where this is not of the same one.
     pub(super) fn continues<E>(&self, other: &Self) -> Result<(), CheckpointError<E>> {
+        let mut differences = Vec::new();
         for (name, expected) in &other.run {
             let found = self.run.iter().find(|(found, _)| found == name);
             let found = found.map_or("none", |(_, value)| value);
             if found != expected {
-                return Err(CheckpointError::OtherRun {
+                differences.push(Difference {
                     setting: name.clone(),
                     found: found.to_owned(),
                     expected: expected.clone(),
                 });
             }
         }
+        if !differences.is_empty() {
+            return Err(CheckpointError::OtherRun(differences));
+        }
         let [found, expected] = [self, other].map(|snapshot| {
             let shapes: Vec<_> = snapshot.batches.iter().map(|(shape, _)| *shape).collect();
             (snapshot.numbers.len(), snapshot.counts.len(), shapes)
         });
         if found != expected {
-            return Err(CheckpointError::OtherRun {
+            return Err(CheckpointError::OtherRun(alloc::vec![Difference {
                 setting: "number or size of weights".to_owned(),
                 found: "another one".to_owned(),
                 expected: format!("{} matrices", other.batches.len()),
-            });
+            }]));
         }
         Ok(())
     }

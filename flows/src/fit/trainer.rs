@@ -1,6 +1,6 @@
 //! What a training run trains.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use detfree_core::{Backend, Error};
 
@@ -80,8 +80,13 @@ pub enum State<'a, B: Backend> {
     Number(&'a mut f64),
     /// A number of steps.
     Count(&'a mut u64),
-    /// What never changes, by its name: a run with another value is another run.
+    /// What never changes, by its name and in words: a run with another value is another run.
     Setting(&'static str, String),
+}
+
+/// A setting that may be left out, in words.
+pub(crate) fn or_none(setting: Option<f64>) -> String {
+    setting.map_or_else(|| "none".into(), |x| x.to_string())
 }
 
 /// What a step saw and did.

@@ -272,7 +272,7 @@ impl Model {
         let flaw = if dim == 0 {
             "it has no columns"
         } else if let Some(flaw) = flow {
-            flaw
+            return Err(corrupt(flaw));
         } else if mean.len() != dim
             || scale.len() != dim
             || !mean.iter().all(|x| x.is_finite())

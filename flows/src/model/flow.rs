@@ -113,21 +113,28 @@ impl RelativeParameters {
     }
 
     /// What could not have been trained.
-    pub(super) fn flaw(&self, dim: usize) -> Option<&'static str> {
-        let sound = |Affine { weight, bias }: &Affine<Vec<f64>>| {
-            weight.len() == dim * dim
-                && bias.len() == dim
-                && weight.iter().chain(bias).all(|x| x.is_finite())
-        };
+    pub(super) fn flaw(&self, dim: usize) -> Option<String> {
         if self.layers.is_empty() {
-            Some("it has no layers")
-        } else if !self.layers.iter().all(sound) {
-            Some("a weight or bias has the wrong size, or is not a finite number")
-        } else if !self.activation.is_bijection() {
-            Some("its activation is not a bijection")
-        } else {
-            self.activation.check().err()
+            return Some("it has no layers".to_owned());
         }
+        if !self.activation.is_bijection() {
+            return Some("its activation is not a bijection".to_owned());
+        }
+        let layers = self.layers.iter().enumerate();
+        let mut flaws = layers.filter_map(|(l, Affine { weight, bias })| {
+            if weight.len() != dim * dim || bias.len() != dim {
+                Some(format!(
+                    "the weight or bias of layer {l} has the wrong size"
+                ))
+            } else if !weight.iter().chain(bias).all(|x| x.is_finite()) {
+                Some(format!("a number of layer {l} is not finite"))
+            } else {
+                None
+            }
+        });
+        flaws
+            .next()
+            .or_else(|| self.activation.check().err().map(str::to_owned))
     }
 }
 
@@ -206,20 +213,21 @@ impl ResidualParameters {
 
     /// What could not have been trained. Whether the blocks are contractions is certified where they
     /// become a flow.
-    pub(super) fn flaw(&self, dim: usize) -> Option<&'static str> {
+    pub(super) fn flaw(&self, dim: usize) -> Option<String> {
         let first = self.blocks.first().map(hidden);
         if self.blocks.is_empty() {
-            return Some("it has no blocks");
+            return Some("it has no blocks".to_owned());
         }
         if !(self.lipschitz > 0.0 && self.lipschitz < 1.0) {
-            return Some("its Lipschitz bound is not between 0 and 1");
+            return Some("its Lipschitz bound is not between 0 and 1".to_owned());
         }
-        self.blocks.iter().find_map(|block| {
-            if first.as_ref() == Some(&hidden(block)) {
-                block.flaw(dim)
+        self.blocks.iter().enumerate().find_map(|(n, block)| {
+            let flaw = if first.as_ref() == Some(&hidden(block)) {
+                block.flaw(dim)?
             } else {
-                Some("its blocks differ in their hidden layers")
-            }
+                "its hidden layers are not those of block 0"
+            };
+            Some(format!("block {n}: {flaw}"))
         })
     }
 }
@@ -242,15 +250,15 @@ impl BlockParameters {
         let layers = self.layers.iter();
         let numbers = layers.flat_map(|layer| [&layer.weight, &layer.bias]);
         if self.layers.len() < 2 {
-            Some("a block has no hidden layer")
+            Some("there is no hidden layer")
         } else if !chained || below != dim {
-            Some("a block's weight or bias has the wrong size")
+            Some("a weight or bias has the wrong size")
         } else if self.activations.len() + 1 != self.layers.len() {
-            Some("a block's hidden layers have not one activation each")
+            Some("its hidden layers have not one activation each")
         } else if affine.iter().any(|numbers| numbers.len() != dim) {
-            Some("a block's scale or shift has the wrong size")
+            Some("its scale or shift has the wrong size")
         } else if !numbers.chain(affine).flatten().all(|x| x.is_finite()) {
-            Some("a number of a block is not finite")
+            Some("a number is not finite")
         } else {
             let mut activations = self.activations.iter();
             activations.find_map(|activation| activation.check().err())

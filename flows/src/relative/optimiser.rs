@@ -1,7 +1,8 @@
 //! Training steps: the relative gradient of every layer, fed to an optimiser.
 
-use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::fmt;
 
 use detfree_core::{
     Adam, Affine, Allocate, Backend, DenseRelative, Error, Fill, FlowBackend, Shape, Side, Store,
@@ -24,6 +25,17 @@ pub enum Optimiser {
     /// Plain relative-gradient ascent, guarded so that no weight's path meets a singular matrix;
     /// log|det W| and W⁻¹ of every layer follow every step exactly.
     Sgd,
+}
+
+/// `adam`, `momentum:0.9` with its decay, or `sgd`.
+impl fmt::Display for Optimiser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Adam => f.write_str("adam"),
+            Self::Momentum { decay } => write!(f, "momentum:{decay}"),
+            Self::Sgd => f.write_str("sgd"),
+        }
+    }
 }
 
 /// What an optimiser remembers of a layer.
@@ -302,8 +314,8 @@ impl<B: Backend> OptimiserState<B> {
         &mut self,
         mut visit: impl FnMut(State<'_, B>) -> Result<(), E>,
     ) -> Result<(), E> {
-        visit(State::Setting("optimiser", format!("{:?}", self.optimiser)))?;
-        visit(State::Setting("gradient", format!("{:?}", self.side)))?;
+        visit(State::Setting("optimiser", self.optimiser.to_string()))?;
+        visit(State::Setting("gradient", self.side.name().into()))?;
         visit(State::Count(&mut self.step))?;
         for memory in &mut self.layers {
             match memory {

@@ -1,6 +1,6 @@
 //! Training of a flow by relative gradients.
 
-use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use core::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use super::clip::Clip;
 use super::last_layer::LastLayer;
 use super::shards::directions;
 use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient};
-use crate::fit::{State, StepReport, Trainer, Validation};
+use crate::fit::{State, StepReport, Trainer, Validation, or_none};
 use crate::norm::check_clip;
 
 /// Dimensions in which a step is quicker in shards of its rows, a thread's each, than with threads that
@@ -216,23 +216,19 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         let RelativeFlow {
             activation, base, ..
         } = self.current;
-        visit(State::Setting("activation", format!("{activation:?}")))?;
-        visit(State::Setting("base density", format!("{base:?}")))?;
+        visit(State::Setting("activation", activation.to_string()))?;
+        visit(State::Setting("base density", base.name().into()))?;
         // The mean of shards rounds otherwise than that of all rows.
         let shards = match &self.gradient {
             Gradient::Sharded(sharded) => sharded.count(),
             Gradient::Fused | Gradient::Whole(_) => 1,
         };
-        visit(State::Setting("number of shards", format!("{shards}")))?;
+        visit(State::Setting("number of shards", shards.to_string()))?;
         for Affine { weight, bias } in self.current.layers.iter_mut().chain(&mut self.best.layers) {
             visit(State::Batch(weight))?;
             visit(State::Batch(bias))?;
         }
         self.state.visit(&mut visit)?;
-        let clip = self.training.clip.map(|limit| format!("{limit}"));
-        visit(State::Setting(
-            "clip",
-            clip.unwrap_or_else(|| "none".into()),
-        ))
+        visit(State::Setting("clip", or_none(self.training.clip)))
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::fmt;
 
 use detfree_core::{LogDet, Probe, Quantity, RouletteSchedule, ScheduleError, TraceEstimator};
 
@@ -58,6 +59,44 @@ pub enum EstimatorChoice {
         /// Whether tr J is taken in closed form, for one or two hidden layers.
         exact_first: bool,
     },
+}
+
+/// `roulette`, `roulette:2,0.9` with its exact terms and continuation, `paper`, `poisson:2,1` or `truncated:10`.
+impl fmt::Display for SeriesSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certified => f.write_str("roulette"),
+            Self::Geometric {
+                exact,
+                continuation,
+            } => write!(f, "roulette:{exact},{continuation}"),
+            Self::Paper => f.write_str("paper"),
+            Self::Poisson { exact, mean } => write!(f, "poisson:{exact},{mean}"),
+            Self::Truncated { terms } => write!(f, "truncated:{terms}"),
+        }
+    }
+}
+
+/// `auto`, `exact`, or a series with all it takes: `roulette (1 rademacher probe, tr J in closed form)`.
+impl fmt::Display for EstimatorChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Explicit => f.write_str("exact"),
+            Self::Series {
+                schedule,
+                trace,
+                exact_first,
+            } => {
+                let first = if *exact_first {
+                    ", tr J in closed form"
+                } else {
+                    ""
+                };
+                write!(f, "{schedule} ({trace}{first})")
+            }
+        }
+    }
 }
 
 /// An estimator of the log-determinants of a residual flow.

@@ -21,6 +21,16 @@ pub enum Sweep {
     Forward,
 }
 
+impl Sweep {
+    /// `reverse` or `forward`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Reverse => "reverse",
+            Self::Forward => "forward",
+        }
+    }
+}
+
 /// The memory of a batch's way through a flow and back.
 pub struct Tape<B: Backend> {
     pub(super) shape: Shape,

@@ -1,7 +1,6 @@
 //! Maximum-likelihood training of a residual flow.
 
-use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -12,7 +11,7 @@ use detfree_core::{
 use super::ascent::Ascent;
 use super::evaluate::Evaluator;
 use super::{Block, Estimator, EstimatorChoice, Gradients, ResidualFlow, Sweep, Tape};
-use crate::fit::{State, StepReport, Trainer, Validation};
+use crate::fit::{State, StepReport, Trainer, Validation, or_none};
 use crate::norm::{check_clip, clip_factor};
 
 /// What the streams of the key are for.
@@ -313,10 +312,29 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
 
     fn visit<E>(&mut self, mut visit: impl FnMut(State<'_, B>) -> Result<(), E>) -> Result<(), E> {
         let (lipschitz, base) = (self.current.lipschitz(), self.current.base);
-        visit(State::Setting("Lipschitz bound", format!("{lipschitz}")))?;
-        visit(State::Setting("base density", format!("{base:?}")))?;
+        visit(State::Setting("Lipschitz bound", lipschitz.to_string()))?;
+        visit(State::Setting("base density", base.name().into()))?;
         visit(State::Setting("activation", activations(&self.current)))?;
-        visit(State::Setting("training", format!("{:?}", self.options)))?;
+        let ResidualTraining {
+            estimator,
+            sweep,
+            clip,
+            average,
+            warm_up,
+            shards,
+            key,
+        } = self.options;
+        for (name, value) in [
+            ("estimator", estimator.to_string()),
+            ("sweep", sweep.name().into()),
+            ("clip", or_none(clip)),
+            ("decay of averaged weights", or_none(average)),
+            ("number of warm-up steps", warm_up.to_string()),
+            ("number of shards", shards.to_string()),
+            ("key of estimators", key.bits().to_string()),
+        ] {
+            visit(State::Setting(name, value))?;
+        }
         visit(State::Count(&mut self.steps))?;
         for block in self
             .current
@@ -339,8 +357,8 @@ fn activations<B: Backend>(flow: &ResidualFlow<B>) -> String {
     let mut names: Vec<_> = blocks
         .flat_map(|block| block.net.activations())
         .map(|activation| match activation {
-            Activation::LipSwish { .. } => String::from("LipSwish"),
-            activation => format!("{activation:?}"),
+            Activation::LipSwish { .. } => activation.name().into(),
+            activation => activation.to_string(),
         })
         .collect();
     names.dedup();

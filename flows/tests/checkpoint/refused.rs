@@ -107,7 +107,10 @@ fn other_runs_are_refused() {
         change(&mut training, &mut validation);
         resume(&mut adam(), &training, &validation, &OPTIONS, &saved)
     };
-    says(on(&|t, _| t.values[50] = -t.values[50]), &["training data"]);
+    says(
+        on(&|t, _| t.values[50] = -t.values[50]),
+        &["checksum of training data"],
+    );
     says(on(&|t, _| t.values.swap(0, 2)), &["training data"]);
     says(
         on(&|t, _| t.values.extend([0.0, 0.0])),
@@ -133,9 +136,17 @@ fn other_runs_are_refused() {
     };
     says(
         into(Optimiser::Sgd, Side::Plain),
-        &["optimiser", "Adam", "Sgd"],
+        &["optimiser is adam, here it is sgd"],
     );
-    says(into(Optimiser::Adam, Side::Transposed), &["gradient"]);
+    says(
+        into(Optimiser::Adam, Side::Transposed),
+        &["gradient is plain, here it is transposed"],
+    );
+    // All that differ, each named.
+    says(
+        into(Optimiser::Momentum { decay: 0.5 }, Side::Transposed),
+        &["another run: its optimiser is adam, here it is momentum:0.5; its gradient is plain"],
+    );
     let flow = |depth, sigma| {
         RelativeFlow::random(&b, 2, depth, sigma, BaseDensity::Normal, Key::new(2)).unwrap()
     };
@@ -166,7 +177,7 @@ fn other_runs_are_refused() {
     let mut trainer = trainer(&b, Optimiser::Adam, Side::Plain);
     let refused = Training::resume(&b, &mut trainer, &training, &validation, &OPTIONS, &saved);
     assert!(
-        matches!(refused, Err(CheckpointError::OtherRun { setting, .. }) if setting == "number type")
+        matches!(refused, Err(CheckpointError::OtherRun(of)) if of[0].setting == "number type")
     );
 }
 
