@@ -3,29 +3,36 @@
 use alloc::vec::Vec;
 
 use detfree_core::{
-    Allocate, Backend, DenseRelative, Error, FlowBackend, RelativeGradient, Shape, Side,
+    Allocate, Backend, DenseRelative, Error, FlowBackend, Op, RelativeGradient, Shape, Side, Store,
 };
 
 use super::RelativeFlow;
 
 /// What a layer keeps of the forward pass, each [rows, dim].
 #[derive(Debug)]
-pub(super) struct LayerTape<B: Backend> {
+struct LayerTape<B: Backend> {
     /// W z + b
-    pub(super) y: B::Batch,
+    y: B::Batch,
+    /// Of all but the last layer, which has no activation.
+    activated: Option<Activated<B>>,
+}
+
+/// What the activation behind a layer made of y.
+#[derive(Debug)]
+struct Activated<B: Backend> {
     /// σ(y)
-    pub(super) z: B::Batch,
+    z: B::Batch,
     /// σ'(y)
-    pub(super) d1: B::Batch,
+    d1: B::Batch,
     /// σ''(y)/σ'(y)
-    pub(super) score: B::Batch,
+    score: B::Batch,
 }
 
 /// The memory of passes over batches of one number of rows.
 #[derive(Debug)]
 pub struct FlowTape<B: Backend> {
     pub(super) input: B::Batch,
-    pub(super) layers: Vec<LayerTape<B>>,
+    layers: Vec<LayerTape<B>>,
     /// δ_l = ∂ℓ/∂y_l of the layer at hand.
     pub(super) delta: B::Batch,
     /// δ_{l−1}
@@ -41,13 +48,18 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
     /// The device's.
     pub fn new(b: &B, flow: &RelativeFlow<B>, shape: Shape) -> Result<Self, B::Error> {
         let mut layers = Vec::new();
-        for _ in 0..flow.depth() {
-            layers.push(LayerTape {
-                y: b.batch(shape)?,
-                z: b.batch(shape)?,
-                d1: b.batch(shape)?,
-                score: b.batch(shape)?,
-            });
+        for l in 0..flow.depth() {
+            let activated = if l + 1 == flow.depth() {
+                None
+            } else {
+                Some(Activated {
+                    z: b.batch(shape)?,
+                    d1: b.batch(shape)?,
+                    score: b.batch(shape)?,
+                })
+            };
+            let y = b.batch(shape)?;
+            layers.push(LayerTape { y, activated });
         }
         Ok(Self {
             input: b.batch(shape)?,
@@ -100,23 +112,32 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
         b.upload(rows, &mut self.input)?;
         b.fill_rows(0.0, &mut self.log)?;
         let mut z = &self.input;
-        for (l, (layer, tape)) in flow.layers.iter().zip(&mut self.layers).enumerate() {
-            b.forward_layer(
-                flow.activation_behind(l),
-                layer,
-                z,
-                &mut tape.y,
-                &mut tape.z,
-                &mut tape.d1,
-                &mut tape.score,
-                log_slopes.then_some(&mut self.log),
-            )?;
-            z = &tape.z;
+        for (layer, LayerTape { y, activated }) in flow.layers.iter().zip(&mut self.layers) {
+            let Some(Activated { z: next, d1, score }) = activated else {
+                let rows = 0..shape.rows;
+                b.apply(rows, &layer.weight, Op::Plain, z, Store::Set, y)?;
+                b.add_bias(&layer.bias, y)?;
+                z = y;
+                continue;
+            };
+            let log = log_slopes.then_some(&mut self.log);
+            b.forward_layer(flow.activation, layer, z, y, next, d1, score, log)?;
+            z = next;
         }
         // The last layer has no activation, so the base's score is already δ_L.
         b.base_density(flow.base, z, &mut self.delta, &mut self.log)?;
         b.download_rows(&self.log, log)?;
         Ok(())
+    }
+}
+
+impl<B: Backend> FlowTape<B> {
+    /// The flow's outputs, of the last forward pass.
+    pub(super) fn outputs_mut(&mut self) -> &mut B::Batch {
+        match self.layers.last_mut() {
+            Some(last) => &mut last.y,
+            None => &mut self.input,
+        }
     }
 }
 
@@ -144,6 +165,7 @@ impl<B: FlowBackend> FlowTape<B> {
             return Ok(());
         };
         let below = l.checked_sub(1).and_then(|below| self.layers.get(below));
+        let below = below.and_then(|below| below.activated.as_ref());
         let anchor = match side {
             Side::Plain => &here.y,
             Side::Transposed => below.map_or(&self.input, |below| &below.z),
