@@ -1,5 +1,5 @@
 //! Products against exact sums, within the bound that the crate states. On a processor without the unit there is
-//! nothing to test, and nothing is.
+//! nothing to test, and nothing is, but for the feature `emulation`.
 
 use detfree_amx::Amx;
 use faer::linalg::matmul::matmul;

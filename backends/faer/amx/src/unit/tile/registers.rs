@@ -3,12 +3,6 @@
 
 use core::arch::asm;
 
-/// Rows of a tile, and numbers of 32 bits in one.
-pub(crate) const ROWS: usize = 16;
-
-/// Numbers of 32 bits in a tile.
-pub(crate) const NUMBERS: usize = ROWS * ROWS;
-
 /// Bytes from one row to the next, in memory.
 const PITCH: usize = 64;
 
