@@ -15,7 +15,7 @@ use detfree::{Allocate, FlowBackend, Key};
 use crate::args::{self, Fit};
 use crate::backend::Task;
 use crate::data::{self, Format, Noise, Parts, Table};
-use crate::density::{Density, USUAL};
+use crate::density::{self, Density, USUAL};
 use crate::dependent::{dependence_warning, dependent_columns};
 use crate::distinct::{Named, expect_distinct};
 use crate::failure::Failure;
@@ -183,7 +183,7 @@ where
 
     let density = Density::new(b, &trained.model, workers(options))?;
     let comparison = compare(b, &trained.model, &density, &parts, &noise)?;
-    if let Some(warning) = comparison.held_out.warning() {
+    if let Some(warning) = density::warning(&comparison.held_out) {
         eprintln!("detfree: warning: held out, {warning}");
     }
     if let Some(plot) = plot {
@@ -221,7 +221,7 @@ fn load(options: &Fit, key: Key) -> Result<(Table, Option<Table>), Failure> {
 fn compare<B>(
     b: &B,
     model: &Model,
-    density: &Density<'_, B>,
+    density: &Density<B>,
     parts: &Parts,
     noise: &Noise,
 ) -> Result<Comparison, Failure>
@@ -255,7 +255,7 @@ where
 fn picture<B>(
     b: &B,
     model: &Model,
-    density: &Density<'_, B>,
+    density: &Density<B>,
     parts: &Parts,
     noise: &Noise,
     comparison: &Comparison,

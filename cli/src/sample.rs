@@ -83,7 +83,7 @@ impl Task for Print<'_> {
     }
 }
 
-fn print<B>(b: &B, density: &Density<'_, B>, options: &Sample) -> Result<(), Failure>
+fn print<B>(b: &B, density: &Density<B>, options: &Sample) -> Result<(), Failure>
 where
     B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,

@@ -4,13 +4,13 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
 
 use detfree::flows::residual::Accuracy;
-use detfree::flows::{FlowParameters, Model};
+use detfree::flows::{FlowParameters, LogLikelihoods, Model};
 use detfree::{Allocate, FlowBackend};
 
 use crate::args::Score;
 use crate::backend::Task;
 use crate::data::{self, Noise, Table};
-use crate::density::{self, Density, Likelihoods, MOST_PRODUCTS, TOLERANCE};
+use crate::density::{self, Density, MOST_PRODUCTS, TOLERANCE};
 use crate::failure::Failure;
 use crate::{backend, model_file};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
         writeln!(out, "{figure},{error}")?;
     }
     out.flush()?;
-    if let Some(warning) = found.warning() {
+    if let Some(warning) = density::warning(&found) {
         eprintln!("detfree: warning: {warning}");
     }
     if found.above_tolerance > 0 {
@@ -77,9 +77,9 @@ struct Figures<'a> {
 }
 
 impl Task for Figures<'_> {
-    type Output = Likelihoods;
+    type Output = LogLikelihoods;
 
-    fn run<B>(self, b: &B) -> Result<Likelihoods, Failure>
+    fn run<B>(self, b: &B) -> Result<LogLikelihoods, Failure>
     where
         B: FlowBackend + Allocate + Sync,
         B::Error: std::fmt::Display,

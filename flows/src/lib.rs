@@ -9,7 +9,7 @@
 //! | [`toy`] | two-dimensional distributions to try them on |
 //!
 //! [`fit`](fn@fit) and [`Training`] train a flow of either kind, with early stopping and checkpoints; [`Model`] is one
-//! with the units of its data, as bytes of a file.
+//! with the units of its data, as bytes of a file, and [`Density`] what scores rows and draws samples with it.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,7 @@ pub use fit::{
     CheckpointError, Difference, EpochReport, Event, FitOptions, FitReport, Progress, Schedule,
     State, StepReport, Stop, Tracked, Trainer, Training, TrainingRows, Validation, fit,
 };
-pub use model::{FlowParameters, Model, ModelError, Precision};
+pub use model::{Density, FlowParameters, LogLikelihoods, Model, ModelError, Precision, Samples};
 pub use relative::RelativeParameters;
 pub use spectral::SpectralBound;
 pub use squash::Squash;

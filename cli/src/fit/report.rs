@@ -4,18 +4,17 @@ use std::f64::consts::LN_2;
 use std::io::Write;
 use std::path::Path;
 
-use detfree::flows::FlowParameters;
+use detfree::flows::{FlowParameters, LogLikelihoods};
 use serde::{Serialize, Serializer};
 
 use crate::args::Fit;
 use crate::data::{Parts, columns};
-use crate::density::Likelihoods;
 use crate::failure::Failure;
 use crate::fit::train::Trained;
 
 /// Log-likelihoods per row, in nats in the data's own units.
 pub(crate) struct Comparison {
-    pub(crate) held_out: Likelihoods,
+    pub(crate) held_out: LogLikelihoods,
     /// Of every row of the data file.
     pub(crate) all: Vec<f64>,
     /// Of the held-out rows; `None` where no Gaussian fits the training rows.

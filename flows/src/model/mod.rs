@@ -1,5 +1,6 @@
 //! A trained model on the host, and its file.
 
+mod density;
 mod file;
 mod flow;
 
@@ -10,6 +11,7 @@ use detfree_core::{BaseDensity, Scalar};
 
 use crate::{Squash, Standardisation};
 
+pub use density::{Density, LogLikelihoods, Samples};
 pub use file::ModelError;
 pub use flow::FlowParameters;
 
