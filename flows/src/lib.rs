@@ -8,6 +8,61 @@
 //! | [`unmix`] | independent component analysis by the relative gradient |
 //! | [`toy`] | two-dimensional distributions to try them on |
 //!
+//! From a table to a model file, and to the log-likelihoods of new rows:
+//!
+//! ```
+//! use core::ops::ControlFlow;
+//! use detfree_core::{Activation, BaseDensity, Key, reference::Heap};
+//! use detfree_flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
+//! use detfree_flows::residual::Accuracy;
+//! use detfree_flows::toy::Toy;
+//! use detfree_flows::{
+//!     Density, FitOptions, FlowParameters, Model, Precision, RelativeParameters, Schedule, Standardisation,
+//!     TrainingRows, fit,
+//! };
+//! let (b, key) = (Heap::<f64>::new(), Key::new(1));
+//! // Rows of two columns; the last ones tell which weights to keep.
+//! let mut rows: Vec<f64> = (0..600).flat_map(|row| Toy::HalfMoons.sample(key, row)).collect();
+//! let standardisation = Standardisation::of(2, rows.chunks_exact(2)).ok_or("a column is constant")?;
+//! rows.chunks_exact_mut(2).for_each(|row| standardisation.apply(row));
+//! let validation = rows.split_off(2 * 500);
+//! let training = TrainingRows { values: rows, noise: vec![0.0; 2], squash: None };
+//!
+//! let (activation, base) = (Activation::LeakySoftplus { alpha: 0.3 }, BaseDensity::Normal);
+//! let flow = RelativeFlow::random(&b, 2, 6, activation, base, key)?;
+//! let (shape, how) = (training.batch_shape(50), RelativeTraining::default());
+//! let mut trainer = RelativeTrainer::new(&b, flow, shape, how)?;
+//! let options = FitOptions {
+//!     epochs: 60,
+//!     batch: 50,
+//!     learning_rate: 2e-2,
+//!     schedule: Schedule::Cosine,
+//!     patience: 60,
+//!     key,
+//! };
+//! let report = fit(&b, &mut trainer, &training, &validation, &options, |_| ControlFlow::Continue(()))?;
+//! assert!(report.best > -2.7);
+//!
+//! let layers = trainer.flow().to_layers(&b)?;
+//! let model = Model {
+//!     columns: vec!["x".into(), "y".into()],
+//!     dequantized: vec![],
+//!     seed: 1,
+//!     precision: Precision::Double,
+//!     squash: None,
+//!     standardisation,
+//!     base,
+//!     flow: FlowParameters::Relative(RelativeParameters { activation, layers }),
+//! };
+//! let file = model.to_bytes()?;
+//!
+//! let density = Density::new(&b, Model::from_bytes(&file)?)?;
+//! let accuracy = Accuracy::StandardError { tolerance: 0.05, most_products: 10_000 };
+//! let found = density.log_likelihood(&b, &[0.5, 0.1, 9.0, 9.0], accuracy, 1)?;
+//! assert!(found.values[0] > found.values[1] + 10.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`fit`](fn@fit) and [`Training`] train a flow of either kind, with early stopping and checkpoints; [`Model`] is one
 //! with the units of its data, as bytes of a file, and [`Density`] what scores rows and draws samples with it.
 #![no_std]

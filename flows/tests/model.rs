@@ -261,7 +261,7 @@ fn foreign_and_contradictory_files_are_refused() {
 #[test]
 fn numbers_that_no_training_gives_are_refused() {
     let says = |model: &Model, piece: &str| match model.to_bytes() {
-        Err(ModelError::Corrupt(reason)) => assert!(reason.contains(piece), "{reason}"),
+        Err(ModelError::Unsound(reason)) => assert!(reason.contains(piece), "{reason}"),
         other => panic!("{piece}: {other:?}"),
     };
     let refused = |piece, change: fn(&mut Model)| {

@@ -186,15 +186,16 @@ impl<B: Backend, T: Trainer<B>> Training<'_, B, T> {
             let dim = self.rows.noise.len();
             format!("{} rows of {dim} columns", values.len() / dim.max(1))
         };
+        let sum = |values: &[B::Scalar]| checksum(values.iter().map(|x| x.to_f64()));
         let dtype = tensor::dtype::<B::Scalar>();
         let mut run = alloc::vec![
             ("number type", format!("{dtype:?}").to_lowercase()),
             ("training data", size(&self.rows.values)),
-            ("checksum of training data", checksum(&self.rows.values)),
-            ("checksum of noise", checksum(&self.rows.noise)),
+            ("checksum of training data", sum(&self.rows.values)),
+            ("checksum of noise", sum(&self.rows.noise)),
             ("logit", logit(self.rows)),
             ("validation data", size(self.validation)),
-            ("checksum of validation data", checksum(self.validation)),
+            ("checksum of validation data", sum(self.validation)),
             ("batch", options.batch.to_string()),
             ("learning rate", options.learning_rate.to_string()),
             ("schedule", options.schedule.to_string()),
@@ -213,14 +214,14 @@ fn logit<T>(rows: &TrainingRows<T>) -> String {
     let Some((Squash { lambda, levels }, Standardisation { mean, scale })) = &rows.squash else {
         return "none".to_owned();
     };
-    let standard = checksum(&[&mean[..], scale].concat());
+    let standard = checksum(mean.iter().chain(scale).copied());
     format!("of lambda {lambda} and {levels} levels, its standardisation of checksum {standard}")
 }
 
 /// A number that differs where any of the values does, but for one case in 2⁶⁴.
-fn checksum<T: Scalar>(values: &[T]) -> String {
-    let sum = values.iter().fold(values.len() as u64, |sum, x| {
-        let mixed = (sum ^ x.to_f64().to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+pub(super) fn checksum(values: impl Iterator<Item = f64>) -> String {
+    let sum = values.fold(0x9e37_79b9_7f4a_7c15_u64, |sum, x| {
+        let mixed = (sum ^ x.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 32
     });
     format!("{sum:016x}")

@@ -17,7 +17,7 @@ use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{CheckpointError, Difference};
+use super::checkpoint::{CheckpointError, Difference, checksum};
 use crate::tensor::{decode, encode};
 
 /// The metadata entry that makes a safetensors file a checkpoint of ours.
@@ -29,6 +29,8 @@ struct Header {
     version: u32,
     run: Vec<(String, String)>,
     batches: usize,
+    /// Of all numbers, counts and batches.
+    checksum: String,
 }
 
 /// The one field that must be readable in every version.
@@ -58,6 +60,7 @@ impl Snapshot {
             version: VERSION,
             run: self.run.clone(),
             batches: self.batches.len(),
+            checksum: self.checksum(),
         };
         let json = serde_json::to_string(&header).map_err(corrupt)?;
         let bits = self.counts.iter().flat_map(|n| n.to_le_bytes()).collect();
@@ -130,7 +133,17 @@ impl Snapshot {
                 .batches
                 .push((Shape::new(rows, dim), values(&tensor)?));
         }
+        if snapshot.checksum() != header.checksum {
+            return Err(corrupt("its numbers are not those that were saved"));
+        }
         Ok(snapshot)
+    }
+
+    fn checksum(&self) -> String {
+        let counts = self.counts.iter().map(|&n| f64::from_bits(n));
+        let batches = self.batches.iter().flat_map(|(_, values)| values);
+        let numbers = self.numbers.iter().chain(batches).copied();
+        checksum(numbers.chain(counts))
     }
 
     /// Refuses to continue a run like `other` from here where this is not of the same one.

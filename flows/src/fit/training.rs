@@ -127,12 +127,14 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     /// whether to go on.
     ///
     /// # Errors
-    /// [`Error::Shape`] where rows do not fit the trainer; the device's.
+    /// [`Error::Shape`] where rows do not fit the trainer, or are not whole; [`Error::Invalid`] without rows to
+    /// train on or to validate with, or for a learning rate that is negative or not finite; the device's.
     pub fn epoch(
         &mut self,
         b: &B,
         observe: impl FnMut() -> ControlFlow<()> + Send,
     ) -> Result<Progress, Error<B::Error>> {
+        self.check()?;
         self.stop = self.stop.or_else(|| self.over());
         if self.stop.is_some() {
             return Ok(Progress::Ended);
@@ -180,7 +182,7 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     /// # Errors
     /// The device's.
     pub fn finish(mut self, b: &B) -> Result<FitReport, Error<B::Error>> {
-        if self.stop.is_none()
+        if self.stop != Some(Stop::Diverged)
             && self.best.epoch == 0
             && let Ok(found) = self.trainer.validate(b, self.validation)
             && found.mean.is_finite()
@@ -224,6 +226,28 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     #[must_use]
     pub const fn trainer(&self) -> &T {
         self.trainer
+    }
+
+    /// Refuses what no training comes of.
+    fn check(&self) -> Result<(), Error<B::Error>> {
+        let dim = self.rows.noise.len();
+        for rows in [&self.rows.values, self.validation] {
+            Error::check_whole_rows(rows.len(), dim)?;
+        }
+        let rate = self.options.learning_rate;
+        if self.rows.values.is_empty() {
+            Err(Error::Invalid("there are no rows to train on: give some"))
+        } else if self.validation.is_empty() {
+            Err(Error::Invalid(
+                "there are no rows to validate with, which tell the weights to keep: set some apart",
+            ))
+        } else if !(rate >= 0.0 && rate.is_finite()) {
+            Err(Error::Invalid(
+                "the learning rate must be finite and not negative: try 1e-3",
+            ))
+        } else {
+            Ok(())
+        }
     }
 
     fn over(&self) -> Option<Stop> {

@@ -36,7 +36,7 @@ const VERSION: u32 = 1;
 const RELATIVE: &str = "relative";
 const RESIDUAL: &str = "residual";
 
-/// Why bytes are not a model.
+/// Why bytes are not a model, or a model has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -46,8 +46,10 @@ pub enum ModelError {
     Foreign,
     /// Written by another version of the format.
     Version(u32),
-    /// The parts contradict each other.
+    /// The parts of the file contradict each other.
     Corrupt(String),
+    /// Those of a model that is to be written do.
+    Unsound(String),
 }
 
 impl core::fmt::Display for ModelError {
@@ -64,6 +66,7 @@ impl core::fmt::Display for ModelError {
                 "a model file of version {version}, where this program reads version {VERSION}"
             ),
             Self::Corrupt(reason) => write!(f, "a corrupt model file: {reason}"),
+            Self::Unsound(reason) => write!(f, "a model that contradicts itself: {reason}"),
         }
     }
 }
@@ -168,9 +171,9 @@ impl Model {
     /// The bytes of the model file, the same for the same model.
     ///
     /// # Errors
-    /// [`ModelError::Corrupt`] where the model contradicts itself.
+    /// [`ModelError::Unsound`] where the model contradicts itself.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        self.check()?;
+        self.check().map_err(ModelError::Unsound)?;
         let dim = self.dim();
         let (json, flow) = match &self.flow {
             FlowParameters::Relative(flow) => {
@@ -233,7 +236,7 @@ impl Model {
             }),
             other => Err(corrupt(format!("an unknown kind of model, `{other}`"))),
         }?;
-        model.check()?;
+        model.check().map_err(ModelError::Corrupt)?;
         Ok(model)
     }
 
@@ -262,7 +265,7 @@ impl Model {
     }
 
     /// Refuses a model that could not have been trained.
-    fn check(&self) -> Result<(), ModelError> {
+    fn check(&self) -> Result<(), String> {
         let dim = self.dim();
         let Standardisation { mean, scale } = &self.standardisation;
         let flow = match &self.flow {
@@ -272,7 +275,7 @@ impl Model {
         let flaw = if dim == 0 {
             "it has no columns"
         } else if let Some(flaw) = flow {
-            return Err(corrupt(flaw));
+            return Err(flaw);
         } else if mean.len() != dim
             || scale.len() != dim
             || !mean.iter().all(|x| x.is_finite())
@@ -286,7 +289,7 @@ impl Model {
         } else {
             return Ok(());
         };
-        Err(corrupt(flaw))
+        Err(flaw.to_owned())
     }
 }
 

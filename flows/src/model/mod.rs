@@ -75,7 +75,8 @@ impl Model {
         self.columns.len()
     }
 
-    /// Row-major `rows`, in the data's own units, as the flow takes them.
+    /// Row-major `rows`, in the data's own units, as the flow takes them; numbers behind the last whole row are
+    /// left out.
     #[must_use]
     pub fn inputs<T: Scalar>(&self, rows: &[f64]) -> Vec<T> {
         let mut row = alloc::vec![0.0; self.dim()];

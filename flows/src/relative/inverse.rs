@@ -44,13 +44,13 @@ pub enum InversionError<E> {
         /// The largest error that is promised for the data type.
         tolerance: f64,
     },
-    /// The backend failed.
-    Device(E),
+    /// The batch does not fit, or the backend failed.
+    Compute(Error<E>),
 }
 
 impl<E> From<E> for InversionError<E> {
     fn from(error: E) -> Self {
-        Self::Device(error)
+        Self::Compute(Error::Device(error))
     }
 }
 
@@ -68,7 +68,7 @@ impl<E: fmt::Display> fmt::Display for InversionError<E> {
                  fewer layers or smaller steps",
                 conditioning.error, conditioning.layer, conditioning.growth,
             ),
-            Self::Device(error) => error.fmt(f),
+            Self::Compute(error) => error.fmt(f),
         }
     }
 }
@@ -98,12 +98,14 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// ```
     ///
     /// # Errors
-    /// [`InversionError::IllConditioned`], with z as it was; the device's.
+    /// [`InversionError::IllConditioned`], with z as it was; [`Error::Shape`] where its rows are not as long as
+    /// the flow's; the device's.
     pub fn invert(
         &self,
         b: &B,
         z: &mut B::Batch,
     ) -> Result<Conditioning, InversionError<B::Error>> {
+        self.check_batch(b, z).map_err(InversionError::Compute)?;
         let mut twins = Twins::new(b, z)?;
         for (l, layer) in self.layers.iter().enumerate().rev() {
             let activation = self.activation_behind(l);
@@ -131,7 +133,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// is the exact image of its z with every layer's numbers changed by rounding.
     ///
     /// # Errors
-    /// [`Error::Singular`] where a weight is; the device's.
+    /// [`Error::Singular`] where a weight is; [`Error::Shape`] as for [`Self::invert`]; the device's.
     pub fn sample(
         &self,
         b: &B,
@@ -139,6 +141,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
         first_row: u64,
         z: &mut B::Batch,
     ) -> Result<(), Error<B::Error>> {
+        self.check_batch(b, z)?;
         draw(b, self.base, key, first_row, z)?;
         for (l, layer) in self.layers.iter().enumerate().rev() {
             b.inverse_bijection(self.activation_behind(l), &layer.bias, z)?;
@@ -147,6 +150,12 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
             }
         }
         Ok(())
+    }
+
+    fn check_batch(&self, b: &B, z: &B::Batch) -> Result<(), Error<B::Error>> {
+        let found = b.shape(z);
+        let dim = self.dim(b);
+        Error::check_shape("the batch to invert", Shape::new(found.rows, dim), found)
     }
 }
 

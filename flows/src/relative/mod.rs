@@ -58,8 +58,8 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// standardised, so that a hundred layers are as well conditioned as one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an activation that is no [bijection](Activation::is_bijection) of ℝ or has
-    /// parameters that it cannot have; the device's.
+    /// [`Error::Invalid`] without dimensions or layers, for an activation that is no
+    /// [bijection](Activation::is_bijection) of ℝ or has parameters that it cannot have; the device's.
     pub fn random(
         b: &B,
         dim: usize,
@@ -76,7 +76,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     /// A flow from host weights: row-major [dim, dim] matrices and biases.
     ///
     /// # Errors
-    /// [`Error::Shape`] where a weight or a bias has another size; [`Error::Invalid`] for an activation as in
+    /// [`Error::Shape`] where a weight or a bias has another size; [`Error::Invalid`] as for
     /// [`Self::random`], and for numbers that are not finite in the backend's precision; the device's.
     pub fn from_layers(
         b: &B,
@@ -86,6 +86,11 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
         base: BaseDensity,
     ) -> Result<Self, Error<B::Error>> {
         check_activation(activation)?;
+        if dim == 0 || host.is_empty() {
+            return Err(Error::Invalid(
+                "a flow has at least one dimension and one layer",
+            ));
+        }
         let put = |what, values: &[f64], shape: Shape| -> Result<B::Batch, Error<B::Error>> {
             Error::check_numbers(what, shape, values.len())?;
             let finite = |&x: &f64| B::Scalar::from_f64(x).to_f64().is_finite();
@@ -195,6 +200,12 @@ impl<B: Backend> RelativeFlow<B> {
     #[must_use]
     pub const fn base(&self) -> BaseDensity {
         self.base
+    }
+
+    fn dim(&self, b: &B) -> usize {
+        self.layers
+            .first()
+            .map_or(0, |layer| b.shape(&layer.bias).dim)
     }
 
     /// The activation behind layer `l`: none behind the last.

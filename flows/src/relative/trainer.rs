@@ -75,7 +75,7 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
     ///
     /// # Errors
     /// [`Error::Singular`] where a weight to be tracked is; [`Error::Invalid`] for a `clip` that is not above 0;
-    /// the device's.
+    /// [`Error::Shape`] where `shape` has rows of another length than the flow; the device's.
     pub fn new(
         b: &B,
         flow: RelativeFlow<B>,
@@ -89,6 +89,7 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
             workers,
         } = training;
         check_clip(clip)?;
+        Error::check_shape("a batch", Shape::new(shape.rows, flow.dim(b)), shape)?;
         // What is followed exactly needs the factors of the whole batch.
         let followed = optimiser == Optimiser::Sgd;
         let gradient = if workers > 1 && SHARDED.contains(&shape.dim) && !followed {

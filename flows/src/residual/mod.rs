@@ -82,7 +82,8 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] unless 0 < `lipschitz` < 1; [`Error::Invalid`] without blocks, dimensions or a
-    /// hidden layer, and for an activation with parameters that it cannot have; the device's.
+    /// hidden layer, and without units in a hidden layer, and for an activation with parameters that it cannot have; the
+    /// device's.
     pub fn random(
         b: &B,
         dim: usize,
@@ -91,6 +92,11 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     ) -> Result<Self, Error<B::Error>> {
         check_target(options.lipschitz)?;
         options.activation.check().map_err(Error::Invalid)?;
+        if options.hidden.contains(&0) {
+            return Err(Error::Invalid(
+                "a hidden layer has at least one unit: without any a block is the identity for ever",
+            ));
+        }
         let widths: Vec<usize> = core::iter::once(dim)
             .chain(options.hidden.iter().copied())
             .chain(core::iter::once(dim))

@@ -266,7 +266,11 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
         let row = |(log_density, rounding)| RowScore {
             log_density,
             // What is not finite is not known.
-            standard_error: 0.0 * log_density,
+            standard_error: if f64::is_finite(log_density) {
+                0.0
+            } else {
+                f64::NAN
+            },
             rounding,
         };
         let rows: Vec<RowScore> = figures.into_iter().zip(bounds).map(row).collect();

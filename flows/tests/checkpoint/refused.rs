@@ -218,6 +218,13 @@ fn files_that_are_no_checkpoints_are_refused() {
         let refused = from(&edited(one, other)).unwrap_err();
         assert!(matches!(refused, Refused::Corrupt(_)), "{one}: {refused}");
     }
+    // Any number that is another one, wherever it is.
+    let body = 8 + u64::from_le_bytes(saved[..8].try_into().unwrap()) as usize;
+    for at in (body..saved.len()).step_by(7) {
+        let mut bytes = saved.clone();
+        bytes[at] ^= 1;
+        assert!(matches!(from(&bytes), Err(Refused::Corrupt(_))), "{at}");
+    }
     // The counts come first among the tensors: shrinks, epochs, the best one, shuffles, rows used.
     for (count, value) in [
         (1, 0_u64),

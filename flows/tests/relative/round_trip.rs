@@ -141,6 +141,7 @@ pub(crate) fn trip<T: Scalar>(flow: &RelativeFlow<Heap<T>>, x: &Batch<T>) -> Tri
             assert_eq!(back.as_slice(), z.as_slice());
             (conditioning, false)
         }
+        Err(error) => panic!("{error}"),
     };
     Trip {
         error: error(x, &unchecked),
