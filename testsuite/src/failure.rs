@@ -154,6 +154,9 @@ fn compared(got: f64, want: f64, error: f64, tolerance: f64) -> String {
     if tolerance == 0.0 {
         return format!("{got:e}, not {want:e} exactly");
     }
+    if !error.is_finite() {
+        return format!("{got:e}, not {want:e}");
+    }
     let multiple = error / tolerance;
     if tolerance > 1e-9 {
         format!("{got:.6e}, not {want:.6e}: {multiple:.3e} times the tolerance of {tolerance:.1e}")
@@ -184,6 +187,7 @@ mod tests {
             failure.to_string(),
             "case: element 1 is 1.5e0, not 1e0 exactly"
         );
-        assert!(near("case", &[f64::NAN], &[1.0], 0.01).is_err());
+        let failure = near("case", &[f64::NAN], &[1.0], 0.01).unwrap_err();
+        assert_eq!(failure.to_string(), "case: element 0 is NaN, not 1e0");
     }
 }

@@ -1,7 +1,8 @@
 //! LU and Cholesky: right on matrices of bounded condition, and honest about the others.
 //!
 //! Regular matrices are rows of I + E in cyclic order, E random with norm about ½: the condition
-//! number is about 3, and elimination must swap every row.
+//! number is about 3, and elimination without swaps loses most digits. With zeros for pivots, and in other
+//! units, in which a product of pivots over- or underflows, they are as regular.
 
 use detfree_core::{Allocate, DenseBackend, Error, Op, Scalar, Shape};
 
@@ -29,6 +30,30 @@ fn regular<T: Scalar>(n: usize, seed: u64) -> Plain {
     a
 }
 
+/// Regular matrices, each by its name.
+fn regular_ones<T: Scalar>(n: usize) -> Vec<(String, Plain)> {
+    let mut all: Vec<_> = (1..4)
+        .map(|seed| (format!("matrix {seed}"), regular::<T>(n, seed)))
+        .collect();
+    let mut permutation = Plain::identity(n);
+    permutation.as_mut_slice().rotate_left(n);
+    all.push(("a cyclic permutation".to_owned(), permutation));
+    if n > 1 {
+        let mut a = regular::<T>(n, 1);
+        a.as_mut_slice()[0] = 0.0;
+        all.push(("matrix 1 with a zero in front".to_owned(), a));
+    }
+    all
+}
+
+/// Units: powers of two, which round nothing.
+const UNITS: [f64; 3] = [1.0, 1024.0, 1.0 / 1024.0];
+
+fn scaled(a: &Plain, unit: f64) -> Plain {
+    let shape = a.shape();
+    Plain::new(shape.rows, shape.dim, |i, j| unit * a.at(i, j))
+}
+
 /// Every pivot carries an error of some ε (growth and condition are below 4), n of them.
 fn tolerance<T: Scalar>(n: usize) -> f64 {
     32.0 * T::EPSILON * n as f64
@@ -52,16 +77,16 @@ fn solved<B: DenseBackend + Allocate>(
 
 pub(crate) fn log_abs_det<B: DenseBackend + Allocate>(b: &B) -> Outcome {
     for n in DIMENSIONS {
-        for seed in 1..4 {
-            let a = regular::<B::Scalar>(n, seed);
+        for (name, a) in regular_ones::<B::Scalar>(n) {
             let (sign, log, _) = a.invert();
-            let got = log_abs_det_of(b, &a)?;
-            near(
-                format!("log_abs_det {n}x{n}, matrix {seed}: [sign, log]"),
-                &got,
-                &[sign, log],
-                tolerance::<B::Scalar>(n),
-            )?;
+            for unit in UNITS {
+                near(
+                    format!("log_abs_det {n}x{n}, {name} times {unit}: [sign, log]"),
+                    &log_abs_det_of(b, &scaled(&a, unit))?,
+                    &[sign, log + n as f64 * unit.ln()],
+                    tolerance::<B::Scalar>(n),
+                )?;
+            }
         }
     }
     Ok(())
@@ -69,18 +94,25 @@ pub(crate) fn log_abs_det<B: DenseBackend + Allocate>(b: &B) -> Outcome {
 
 pub(crate) fn solve<B: DenseBackend + Allocate>(b: &B) -> Outcome {
     for n in DIMENSIONS {
-        let a = regular::<B::Scalar>(n, 2);
-        let (_, _, inverse) = a.invert();
-        for op in [Op::Plain, Op::Transposed] {
-            for count in [1, 5] {
+        for (name, a) in regular_ones::<B::Scalar>(n) {
+            let (_, _, inverse) = a.invert();
+            let most = if n == 17 { 150 } else { 5 };
+            for (op, count, unit) in [
+                (Op::Plain, 1, 1.0),
+                (Op::Transposed, 1, 1.0),
+                (Op::Plain, most, UNITS[1]),
+                (Op::Transposed, most, UNITS[2]),
+            ] {
                 let x = Plain::random::<B::Scalar>(Shape::new(count, n), 9);
                 let want = x.times(&inverse.op(op).t());
-                let (is_regular, got) = solved(b, &a, op, &x)?;
-                let case = format!("solve {n}x{n}, {op:?}, {count} right-hand side(s)");
+                let (is_regular, got) = solved(b, &scaled(&a, unit), op, &x)?;
+                let case = format!(
+                    "solve {n}x{n}, {op:?}, {count} right-hand side(s), {name} times {unit}"
+                );
                 ensure(is_regular, || {
                     format!("{case}: a regular matrix is refused")
                 })?;
-                near(case, &got, &want, tolerance::<B::Scalar>(n))?;
+                near(case, &scaled(&got, unit), &want, tolerance::<B::Scalar>(n))?;
             }
         }
     }

@@ -29,8 +29,10 @@ fn check<B: Allocate>(b: &B, what: Fill, tolerance: f64, at: impl Fn(u64, u32) -
 }
 
 pub(crate) fn constants<B: Allocate>(b: &B) -> Outcome {
-    check(b, Fill::Constant(0.1), EXACT, |_, _| 0.1)?;
-    check(b, Fill::Constant(0.0), EXACT, |_, _| 0.0)
+    for x in [0.1, -0.1, 0.0] {
+        check(b, Fill::Constant(x), EXACT, |_, _| x)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn unit_vectors<B: Allocate>(b: &B) -> Outcome {
@@ -61,7 +63,7 @@ pub(crate) fn signs<B: Allocate>(b: &B) -> Outcome {
 }
 
 pub(crate) fn walsh<B: Allocate>(b: &B) -> Outcome {
-    for index in [0, 5, 77] {
+    for index in [0, 5, 77, 333] {
         let fill = Fill::Walsh {
             key: KEY,
             first_row: FIRST_ROW,

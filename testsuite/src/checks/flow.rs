@@ -185,7 +185,7 @@ pub(crate) fn base_density<B: FlowBackend + Allocate>(b: &B) -> Outcome {
     Ok(())
 }
 
-/// Three steps, then one of a large ε: where √v is as small as ε, a step without it is not small.
+/// Three steps, then one of other decays and a large ε: where √v is as small as ε, a step without it is not small.
 fn adapted<B: FlowBackend + Allocate>(b: &B, shape: Shape) -> Computed<B, Buffers> {
     let mut w = batch(b, &Plain::random::<B::Scalar>(shape, 1))?;
     let zero = Plain::filled(shape, 0.0);
@@ -194,7 +194,7 @@ fn adapted<B: FlowBackend + Allocate>(b: &B, shape: Shape) -> Computed<B, Buffer
         let g = batch(b, &Plain::random::<B::Scalar>(shape, 2 + t))?;
         let mut step = Adam::new(1e-2, t);
         if t == 4 {
-            step.epsilon = 0.25;
+            (step.beta1, step.beta2, step.epsilon) = (0.5, 0.75, 0.25);
         }
         b.adam(&step, &g, &mut m, &mut v, &mut w)?;
     }
@@ -211,7 +211,7 @@ pub(crate) fn adam<B: FlowBackend + Allocate>(b: &B) -> Outcome {
             &want,
             tolerance::<B::Scalar>(),
         )
-        .map_err(|failure: Failure| failure.of("three steps and one with ε = ¼"))?;
+        .map_err(|failure: Failure| failure.of("three steps and one with β₁ = ½, β₂ = ¾, ε = ¼"))?;
     }
     Ok(())
 }
@@ -232,7 +232,7 @@ fn relatively_adapted<B: FlowBackend + Allocate>(
     let mut m = batch(b, &random(dim, dim, 4))?;
     let mut v = batch(b, &random(dim, dim, 5).map(|v| 1.0 + 0.5 * v))?;
     let mut scratch = dirty(b, b.relative_adam_scratch(dim))?;
-    let (step, a) = (Adam::new(0.1, 3), 1.0 / rows as f64);
+    let (step, a) = (Adam::new(0.1, 3), -1.0 / rows as f64);
     b.relative_adam(
         &step,
         a,

@@ -169,7 +169,7 @@ pub(crate) fn sum_rows<B: DenseBackend + Allocate>(b: &B) -> Outcome {
             for rows in ranges(shape.rows) {
                 let want = Plain::new(1, shape.dim, |_, j| {
                     let sum: f64 = rows.clone().map(|r| x.at(r, j)).sum();
-                    stored(store, before.at(0, j), 0.7 * sum)
+                    stored(store, before.at(0, j), -0.7 * sum)
                 });
                 let got = || -> Computed<B, Plain> {
                     let mut g = match store {
@@ -177,7 +177,7 @@ pub(crate) fn sum_rows<B: DenseBackend + Allocate>(b: &B) -> Outcome {
                         Store::Add => batch(b, &before)?,
                     };
                     let x = batch(b, &x.clone().only(&rows))?;
-                    b.sum_rows(rows.clone(), 0.7, &x, store, &mut g)?;
+                    b.sum_rows(rows.clone(), -0.7, &x, store, &mut g)?;
                     read(b, &g)
                 };
                 let case = format!("sum_rows {shape:?} {store:?} {rows:?}");

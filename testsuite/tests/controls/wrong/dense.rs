@@ -110,7 +110,11 @@ impl DenseBackend for Wrong {
     }
 
     fn sum_rows(&self, rows: Range<usize>, a: f64, x: &Batch, store: Store, g: &mut Batch) -> Done {
-        let a = if self.is(SumRowsIgnoresA) { 1.0 } else { a };
+        let a = match self.mutation {
+            SumRowsIgnoresA => 1.0,
+            SumRowsIgnoresTheSign => a.abs(),
+            _ => a,
+        };
         if self.is(SumRowsReadsWhatItWrites) && store == Store::Set {
             for g in g.as_mut_slice() {
                 *g -= *g;
@@ -187,9 +191,12 @@ impl DenseBackend for Wrong {
     }
 
     fn log_abs_det(&self, a: &mut Batch) -> Done<(f64, f64)> {
+        let front = a.as_slice()[0];
         let (sign, log) = self.right.log_abs_det(a)?;
         Ok(match self.mutation {
             LogDetWithoutSign => (sign.abs(), log),
+            LogDetOfTheProductOfPivots => (sign, log.exp().ln()),
+            LogDetWithoutPivoting if front == 0.0 => (0.0, f64::NEG_INFINITY),
             LogDetOfSingularIsFinite if sign == 0.0 => (1.0, -700.0),
             _ => (sign, log),
         })
@@ -201,7 +208,14 @@ impl DenseBackend for Wrong {
         } else {
             op
         };
-        Ok(self.right.solve(a, op, x)? || self.is(SolveAcceptsSingular))
+        let before = x.clone();
+        let regular = self.right.solve(a, op, x)?;
+        if self.is(SolveTheFirstOf64) {
+            for r in 64..x.shape().rows {
+                x.row_mut(r).copy_from_slice(before.row(r));
+            }
+        }
+        Ok(regular || self.is(SolveAcceptsSingular))
     }
 
     fn is_positive_definite(&self, a: &mut Batch) -> Done<bool> {

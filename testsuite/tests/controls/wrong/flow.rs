@@ -126,6 +126,7 @@ impl FlowBackend for Wrong {
         match self.mutation {
             AdamWithoutEpsilon => step.epsilon = 0.0,
             AdamDescends => step.rate = -step.rate,
+            AdamWithConstantDecays => (step.beta1, step.beta2) = (0.9, 0.999),
             _ => {}
         }
         Ok(self

@@ -39,6 +39,7 @@ pub(crate) enum Mutation {
     ScaleRowsByTheFirst,
     ScaleRowsIgnored,
     FillRowsLeavesTheLast,
+    FillRowsInSinglePrecision,
     ShardsBackwardsAndTwice,
     ShardErrorsSwallowed,
     ShardsReturnTheLastError,
@@ -57,6 +58,7 @@ pub(crate) enum Mutation {
     OuterOverAllRows,
     OuterIgnoresA,
     SumRowsIgnoresA,
+    SumRowsIgnoresTheSign,
     SumRowsReadsWhatItWrites,
     HadamardSets,
     ScaleShiftWithoutShift,
@@ -65,7 +67,10 @@ pub(crate) enum Mutation {
     TransposeCopiesSquares,
     LogDetWithoutSign,
     LogDetOfSingularIsFinite,
+    LogDetOfTheProductOfPivots,
+    LogDetWithoutPivoting,
     SolveIgnoresOp,
+    SolveTheFirstOf64,
     SolveAcceptsSingular,
     DefiniteByDeterminant,
     DefiniteByOneTriangle,
@@ -82,6 +87,7 @@ pub(crate) enum Mutation {
     DensityLogNotAccumulated,
     DensityScoreOfOtherSign,
     AdamWithoutEpsilon,
+    AdamWithConstantDecays,
     AdamDescends,
     RelativeAdamWithoutTheWeight,
 }
@@ -304,6 +310,11 @@ impl Backend for Wrong {
 
     fn fill_rows(&self, a: f64, out: &mut Batch) -> Done {
         let before = last_row(out).to_vec();
+        let a = if self.is(FillRowsInSinglePrecision) {
+            f64::from(a as f32)
+        } else {
+            a
+        };
         self.right.fill_rows(a, out)?;
         if self.is(FillRowsLeavesTheLast) {
             last_row(out).copy_from_slice(&before);
