@@ -182,7 +182,7 @@ where
     }
 
     let density = Density::new(b, &trained.model, workers(options))?;
-    let comparison = compare(b, &trained.model, &density, &parts, &noise)?;
+    let comparison = compare(b, &trained.model, &density, &parts, &noise, options.json)?;
     if let Some(warning) = density::warning(&comparison.held_out) {
         eprintln!("detfree: warning: held out, {warning}");
     }
@@ -224,6 +224,7 @@ fn compare<B>(
     density: &Density<B>,
     parts: &Parts,
     noise: &Noise,
+    json: bool,
 ) -> Result<Comparison, Failure>
 where
     B: FlowBackend + Allocate + Sync,
@@ -247,7 +248,10 @@ where
         logit_jacobian,
         gaussian: gaussian.map(|gaussian| gaussian.log_density(&held_out)),
         held_out: density.log_likelihood(b, &held_out, USUAL)?,
-        all: density.log_likelihood(b, &all, USUAL)?.values,
+        all: match json {
+            true => Some(density.log_likelihood(b, &all, USUAL)?.values),
+            false => None,
+        },
     })
 }
 

@@ -9,6 +9,9 @@ use faer::{Mat, Side};
 /// covariance (divisor n) of the rows it was fitted to.
 pub(crate) struct Gaussian {
     mean: Vec<f64>,
+    /// The standard deviations S of the columns.
+    scale: Vec<f64>,
+    /// Of S⁻¹ L
     factor: faer::linalg::solvers::Llt<f64>,
     constant: f64,
 }
@@ -23,11 +26,19 @@ impl Gaussian {
                 *mean += x / count as f64;
             }
         }
-        let centred = Mat::from_fn(count, dim, |r, c| rows[r * dim + c] - mean[c]);
-        let covariance = centred.transpose() * &centred * faer::Scale(1.0 / count as f64);
-        let factor = covariance.llt(Side::Lower).ok()?;
+        let mut scale = vec![0.0; dim];
+        for row in rows.chunks_exact(dim) {
+            for ((scale, x), mean) in scale.iter_mut().zip(row).zip(&mean) {
+                *scale += (x - mean) * (x - mean) / count as f64;
+            }
+        }
+        // In units of their own, so that a column of large numbers does not hide one of small ones.
+        scale.iter_mut().for_each(|scale| *scale = scale.sqrt());
+        let centred = Mat::from_fn(count, dim, |r, c| (rows[r * dim + c] - mean[c]) / scale[c]);
+        let correlations = centred.transpose() * &centred * faer::Scale(1.0 / count as f64);
+        let factor = correlations.llt(Side::Lower).ok()?;
         let diagonal = factor.L().diagonal().column_vector();
-        let log_det: f64 = diagonal.iter().map(|l| l.ln()).sum();
+        let log_det: f64 = diagonal.iter().chain(&scale).map(|l| l.ln()).sum();
         let smallest = diagonal.iter().fold(f64::INFINITY, |a, &b| a.min(b));
         let largest = diagonal.iter().fold(0.0_f64, |a, &b| a.max(b));
         // A pivot that is all rounding, or NaN: singular to working precision.
@@ -37,6 +48,7 @@ impl Gaussian {
         let constant = -log_det - 0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln();
         Some(Self {
             mean,
+            scale,
             factor,
             constant,
         })
@@ -46,7 +58,9 @@ impl Gaussian {
     pub(crate) fn log_density(&self, rows: &[f64]) -> Vec<f64> {
         let dim = self.mean.len();
         let count = rows.len() / dim;
-        let centred = Mat::from_fn(dim, count, |c, r| rows[r * dim + c] - self.mean[c]);
+        let centred = Mat::from_fn(dim, count, |c, r| {
+            (rows[r * dim + c] - self.mean[c]) / self.scale[c]
+        });
         let solved = self.factor.solve(&centred);
         (0..count)
             .map(|r| {
@@ -80,6 +94,20 @@ mod tests {
         // Along (1, 1) the variance is 3: ‖(1, 1)‖² = 2, so minus 2/3/2.
         let off = gaussian.log_density(&[2.0, 3.0])[0];
         assert!((off - expected + 1.0 / 3.0).abs() < 1e-12);
+    }
+
+    /// Columns in other units: the same density but for the units.
+    #[test]
+    fn units_do_not_matter() {
+        let rows = |unit: f64| -> Vec<f64> {
+            let row = |r: u32| [f64::from(r * 7 % 11), unit * f64::from(r * 5 % 13)];
+            (0..40).flat_map(row).collect()
+        };
+        let [one, other] = [1.0, 1e12].map(|unit| {
+            let gaussian = Gaussian::fit(&rows(unit), 2).unwrap();
+            gaussian.log_density(&rows(unit))[3]
+        });
+        assert!((one - 1e12_f64.ln() - other).abs() < 1e-9, "{one} {other}");
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// The recommended probability of going on: all moments are finite, and little variance is added.
+    /// The recommended probability of going on: all moments are finite. In the worst case, J = −L I, roulette
+    /// adds L⁷ of the second moment to a gradient, and 6% to a value at L = 0.98.
     fn continuation(self, contraction: f64) -> f64 {
         match self {
             // Above 0 where the power underflows.

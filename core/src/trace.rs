@@ -13,7 +13,9 @@ pub enum Probe {
     Gaussian,
     /// One vector of random signs, times another row of the Walsh–Hadamard matrix in every pass:
     /// the passes of a row are orthogonal when the dimension is a power of two not below their
-    /// number. For a dimension that is not, they are merely distinct.
+    /// number. For a dimension that is not, passes are distinct up to the next power of two, and repeat behind it.
+    /// The first passes tell coordinates apart by the last digits of their numbers alone: where J couples those
+    /// whose numbers differ by a multiple of the number of passes, several are worth no more than one.
     Orthogonal,
     /// The unit vectors, one a pass: exact.
     Basis,

@@ -175,6 +175,18 @@ fn figures_are_exact_where_that_is_cheapest() {
     let found = density.log_likelihood(&b, &rows, accuracy, 1).unwrap();
     assert_eq!(found, exact);
     assert_eq!(found.mean_standard_error(), 0.0);
+    // What overflows has no density, and no error that more products would take away.
+    let far = [1e200, 1.0, 3.0, -7.0];
+    let found = density.log_likelihood(&b, &far, EXACT, 1).unwrap();
+    assert_eq!(
+        (found.values[0], found.above_tolerance),
+        (f64::NEG_INFINITY, 0)
+    );
+    assert_eq!(
+        (found.values[1], found.standard_errors),
+        (exact.values[0], vec![0.0; 2])
+    );
+    assert!(found.rounding.is_some_and(|bound| bound < 1e-9));
     let explained = density.explain(&b, accuracy).unwrap();
     assert!(explained.starts_with("exact: 2 products"), "{explained}");
 }

@@ -22,8 +22,8 @@ pub(crate) struct Course<'a, S> {
     pub(crate) interrupted: Arc<AtomicBool>,
     pub(crate) progress: Progress,
     pub(crate) checkpoint: Option<Checkpoint>,
-    /// Validation after the last epoch.
-    pub(crate) last: Option<f64>,
+    /// How far validation ended below its best epoch.
+    pub(crate) loss: f64,
 }
 
 impl<S> Course<'_, S> {
@@ -75,7 +75,7 @@ impl<S> Course<'_, S> {
             })?;
             if let Came::Epoch(report) = &came {
                 self.progress.epoch(report, self.log_jacobian);
-                self.last = Some(report.validation);
+                self.loss = report.best - report.validation;
             }
             let ended = came == Came::Ended || over();
             if let Some(checkpoint) = &mut self.checkpoint

@@ -15,8 +15,8 @@ use crate::fit::train::Trained;
 /// Log-likelihoods per row, in nats in the data's own units.
 pub(crate) struct Comparison {
     pub(crate) held_out: LogLikelihoods,
-    /// Of every row of the data file.
-    pub(crate) all: Vec<f64>,
+    /// Of every row of the data file, where the report has a place for it: estimates take their time.
+    pub(crate) all: Option<Vec<f64>>,
     /// Of the held-out rows; `None` where no Gaussian fits the training rows.
     pub(crate) gaussian: Option<Vec<f64>>,
     /// The mean log|det| of the logit at the held-out rows, where one was taken.
@@ -34,8 +34,8 @@ pub(crate) struct Report {
     estimate_standard_error: Option<f64>,
     #[serde(serialize_with = "optional_figure")]
     gaussian_log_likelihood: Option<f64>,
-    #[serde(serialize_with = "figure")]
-    all_rows_log_likelihood: f64,
+    #[serde(serialize_with = "optional_figure")]
+    all_rows_log_likelihood: Option<f64>,
     /// Of the held-out rows in logit space, where a logit was taken.
     #[serde(
         skip_serializing_if = "Option::is_none",
@@ -91,7 +91,7 @@ impl Report {
             standard_error: standard_error(held_out),
             estimate_standard_error: (estimate > 0.0).then_some(estimate),
             gaussian_log_likelihood: comparison.gaussian.as_deref().map(mean),
-            all_rows_log_likelihood: mean(&comparison.all),
+            all_rows_log_likelihood: comparison.all.as_deref().map(mean),
             logit_log_likelihood: comparison.logit_jacobian.map(|log| mean(held_out) - log),
             bits_per_dimension: comparison
                 .logit_jacobian

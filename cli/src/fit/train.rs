@@ -137,7 +137,7 @@ where
         interrupted: interrupt_flag(),
         progress: Progress::new(settings.epochs, options.json),
         checkpoint,
-        last: None,
+        loss: 0.0,
     };
     let threads = super::workers(options);
     let result = match settings.flow {
@@ -171,7 +171,7 @@ where
         model,
         epochs: result.epochs,
         best_epoch: result.best_epoch,
-        loss: course.last.map_or(0.0, |last| result.best - last),
+        loss: course.loss,
         stopped_by: match result.stop {
             Stop::Epochs => "epochs",
             Stop::Patience => "patience",
@@ -278,8 +278,8 @@ fn training_rows<T: Scalar>(model: &Model, noise: &Noise, rows: &[f64]) -> Train
     }
 }
 
-/// Raised by the first Ctrl-C, which ends training and keeps the best model; a second one ends
-/// the program.
+/// Raised by the first Ctrl-C, or what batch systems send instead (SIGTERM, SIGHUP), which ends training and keeps
+/// the best model; a second one ends the program.
 fn interrupt_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);

@@ -177,6 +177,7 @@ impl<B: FlowBackend + Allocate + Sync> Density<B> {
             if log_density.is_finite() {
                 *figure = log_density;
             } else {
+                found.above_tolerance -= usize::from(error.is_nan());
                 (*figure, *error) = (f64::NEG_INFINITY, 0.0);
             }
         }
@@ -227,8 +228,8 @@ fn exact<B: FlowBackend + Allocate>(
 }
 
 fn scored(scores: Scores) -> LogLikelihoods {
-    let rounding = scores.rows.iter().map(|row| row.rounding);
-    let rounding = rounding.fold(0.0, f64::max);
+    let finite = scores.rows.iter().filter(|row| row.log_density.is_finite());
+    let rounding = finite.map(|row| row.rounding).fold(0.0, f64::max);
     let rows = scores.rows.iter();
     let (values, standard_errors) = rows
         .map(|row| (row.log_density, row.standard_error))
