@@ -17,9 +17,9 @@
 //! | Gaussian | 2 ‖M‖²_F | (tr B)² + Var |
 //! | Rademacher | 2 (‖M‖²_F − Σ_i M_ii²) | (tr B)² + Var |
 //!
-//! For m orthogonal probes v_p = s ∘ H_p, H_p the rows of the Walsh–Hadamard matrix, over √m each, the sum of
-//! quadratic forms is Σ_ij M_ij s_i s_j G_ij, G_ij = (1/m) Σ_p H_pi H_pj: 1 where m divides i xor j, else 0,
-//! for m a power of two; so its variance is that of Rademacher with the other M_ij left out.
+//! For m orthogonal probes v_p = s ∘ H_p, H_p rows of the Walsh–Hadamard matrix drawn without replacement, the
+//! sum of quadratic forms is Σ_ij M_ij s_i s_j G_ij, G_ij = (1/m) Σ_p H_pi H_pj. Of n rows a pair's products
+//! H_pi H_pj sum to 0, so that E[G_ij²] = (1/m) (n − m)/(n − 1) for i ≠ j: that share of Rademacher's variance.
 //!
 //! A control variate c (vᵀJv − tr J) beside an exact first trace puts B₂ + c J in the place of B₂, in
 //! the first of the two variances alone. The best c of many rows minimises Σ Var(vᵀ (B₂ + c J) v).
@@ -135,11 +135,13 @@ impl Powers {
     /// Var(T_{k₀}), which probes alone bring about; `first` is k₀, 1 or 2.
     #[must_use]
     pub fn of_probes(&self, probe: Probe, passes: u32, first: usize) -> f64 {
-        let one = |form: &Form| form.variance(probe) / f64::from(passes);
-        match probe {
-            Probe::Orthogonal => self.of_orthogonal(passes, first),
-            _ => self.tails.get(first - 1).map_or(0.0, one),
-        }
+        let (rows, passes) = (self.dim.next_power_of_two() as f64, f64::from(passes));
+        let share = match probe {
+            Probe::Orthogonal => (rows - passes) / (rows - 1.0),
+            _ => 1.0,
+        };
+        let one = |form: &Form| share * form.variance(probe) / passes;
+        self.tails.get(first - 1).map_or(0.0, one)
     }
 
     /// Var(T₂ + c vᵀJv) of one probe.
@@ -162,15 +164,6 @@ impl Powers {
         };
         let [left, middle, right] = [-1.0, 0.0, 1.0].map(sum);
         0.5 * (left - right) / (left - 2.0 * middle + right)
-    }
-
-    fn of_orthogonal(&self, passes: u32, first: usize) -> f64 {
-        let (n, tail) = (self.dim, &self.leading[first - 1]);
-        let pairs = (0..n).flat_map(|i| (0..i).map(move |j| (i, j)));
-        let kept = pairs.filter(|(i, j)| (i ^ j) & (passes as usize - 1) == 0);
-        let squares = kept.map(|(i, j)| 0.5 * (tail[i * n + j] + tail[j * n + i]));
-        // Each pair is i, j and j, i, and M_ij² stands for both.
-        4.0 * squares.map(|m| m * m).sum::<f64>()
     }
 
     /// E[Var(X | v)], of one number of terms for each pass.

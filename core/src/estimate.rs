@@ -38,8 +38,8 @@ impl Moments {
     /// samples: 31 over the 0.1 quantile of χ² with 31 degrees of freedom, 21.43.
     const PILOT_MARGIN: f64 = 31.0 / 21.43;
 
-    /// How many fresh samples have a standard error of at most `tolerance` in about nine cases of ten,
-    /// where these are the moments of a pilot.
+    /// How many fresh samples have a standard error of at most `tolerance`, where these are the moments of a
+    /// pilot: in nine cases of ten for normal samples, in seven to eight where rare ones make the variance.
     #[must_use]
     pub fn needed(&self, tolerance: f64) -> f64 {
         libm::ceil(Self::PILOT_MARGIN * self.variance() / (tolerance * tolerance))
@@ -88,9 +88,7 @@ impl LogDet {
     ///
     /// One sample is the mean over a batch's rows, which the stratified roulette makes dependent.
     /// `out` and `host` hold one number per row. The ±2 standard errors interval covers about
-    /// 90% and more from 32 samples on, with a certified schedule and a contraction from 0.5 on. Below, further
-    /// terms are rare, and few samples may see none of them: at 0.1 the interval of 32 samples of J = −0.1 I covers
-    /// 81%, at 0.05 49%.
+    /// 90% and more from 32 samples on, with a certified schedule.
     ///
     /// # Errors
     /// [`Error::Shape`] where a buffer does not fit the operator; [`Error::Invalid`] for an operator

@@ -136,7 +136,7 @@ impl LogDet {
         let shape = op.shape(b);
         let mut work = Work::default();
         for pass in 0..self.trace.passes(shape.dim) {
-            b.fill(self.trace.fill(draw, pass), &mut workspace.probe)?;
+            b.fill(self.trace.fill(draw, pass, shape.dim), &mut workspace.probe)?;
             let terms = Terms::stratified(draw.roulette(pass), shape.rows);
             work += self.series(first).value(b, op, terms, workspace, out)?;
         }
@@ -165,7 +165,7 @@ impl LogDet {
         let series = self.series(first);
         let mut work = Work::default();
         for pass in 0..self.trace.passes(shape.dim) {
-            b.fill(self.trace.fill(draw, pass), &mut workspace.probe)?;
+            b.fill(self.trace.fill(draw, pass, shape.dim), &mut workspace.probe)?;
             let terms = Terms::stratified(draw.roulette(pass), shape.rows);
             work += match &mut value {
                 Some(out) => series.value_and_sum(b, op, terms, workspace, out)?,

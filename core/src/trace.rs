@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Backend, Draw, Error, Fill, Operator, Work, Workspace};
+use crate::{Backend, Draw, Error, Fill, Key, Operator, Work, Workspace};
 
 /// The law of a probe vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,11 +11,10 @@ pub enum Probe {
     Rademacher,
     /// Independent standard normals.
     Gaussian,
-    /// One vector of random signs, times another row of the Walsh–Hadamard matrix in every pass:
-    /// the passes of a row are orthogonal when the dimension is a power of two not below their
-    /// number. For a dimension that is not, passes are distinct up to the next power of two, and repeat behind it.
-    /// The first passes tell coordinates apart by the last digits of their numbers alone: where J couples those
-    /// whose numbers differ by a multiple of the number of passes, several are worth no more than one.
+    /// One vector of random signs, times another row of the Walsh–Hadamard matrix in every pass, drawn
+    /// without replacement: the passes of a row are orthogonal when the dimension is a power of two not below
+    /// their number. With n the dimension or the next power of two, m ≤ n passes have
+    /// (n − m)/(n − 1) of the variance of m independent sign vectors, whatever J couples; behind n they repeat.
     Orthogonal,
     /// The unit vectors, one a pass: exact.
     Basis,
@@ -68,9 +67,9 @@ impl TraceEstimator {
         }
     }
 
-    /// What to fill the probe with in pass number `pass`.
+    /// What to fill the probe with in pass number `pass`, in `dim` dimensions.
     #[must_use]
-    pub fn fill(&self, draw: &Draw, pass: u32) -> Fill {
+    pub fn fill(&self, draw: &Draw, pass: u32, dim: usize) -> Fill {
         let first_row = draw.first_row;
         let scale = 1.0 / libm::sqrt(f64::from(self.passes));
         match self.probe {
@@ -87,7 +86,7 @@ impl TraceEstimator {
             Probe::Orthogonal => Fill::Walsh {
                 key: draw.probe(0),
                 first_row,
-                index: pass,
+                index: walsh_row(draw.probe(1), pass, dim),
                 scale,
             },
             Probe::Basis => Fill::Basis(pass as usize),
@@ -113,7 +112,7 @@ impl TraceEstimator {
         let Workspace { probe, next, .. } = workspace;
         let all = 0..shape.rows;
         for pass in 0..self.passes(shape.dim) {
-            b.fill(self.fill(draw, pass), probe)?;
+            b.fill(self.fill(draw, pass, shape.dim), probe)?;
             op.vjp(b, all.clone(), probe, next)?;
             b.dot_rows(all.clone(), 1.0, next, probe, out)?;
         }
@@ -131,5 +130,49 @@ impl fmt::Display for TraceEstimator {
             (_, 1) => write!(f, "1 {law} probe"),
             (_, passes) => write!(f, "{passes} {law} probes"),
         }
+    }
+}
+
+/// The row of the Walsh–Hadamard matrix for pass number `pass`: the image of its bits under a random invertible
+/// linear map of {0, 1}ᵇ, 2ᵇ ≥ `dim`.
+///
+/// What two passes share is the product of their rows, which is the row of the exclusive or of their numbers. That
+/// of two passes of such a map is uniform over all rows but the first, as it is of rows drawn without replacement,
+/// and variances hang on pairs alone. In natural order it would be a fixed one, and coordinates that it does not
+/// tell apart stay coupled in both.
+fn walsh_row(key: Key, pass: u32, dim: usize) -> u32 {
+    let bits = dim.next_power_of_two().trailing_zeros().min(u32::BITS - 1);
+    let pass = pass & ((1 << bits) - 1);
+    let (mut row, mut span, mut draws) = (0, Span::default(), 0..);
+    for bit in 0..u32::BITS - pass.leading_zeros() {
+        let mut columns = draws
+            .by_ref()
+            .map(|draw: u64| key.below(draw, 1 << bits) as u32);
+        let column = columns.find(|&column| span.takes(column));
+        if pass >> bit & 1 == 1 {
+            row ^= column.unwrap_or_default();
+        }
+    }
+    row
+}
+
+/// Linearly independent vectors of bits: at each place one whose highest bit is there, or 0.
+#[derive(Default)]
+struct Span([u32; 32]);
+
+impl Span {
+    /// Takes what does not lie in the span of what it has.
+    fn takes(&mut self, mut vector: u32) -> bool {
+        while let Some(place) = vector.checked_ilog2() {
+            match self.0.get_mut(place as usize) {
+                Some(taken) if *taken != 0 => vector ^= *taken,
+                Some(free) => {
+                    *free = vector;
+                    return true;
+                }
+                None => return false,
+            }
+        }
+        false
     }
 }

@@ -20,7 +20,7 @@ const ROWS: usize = 64;
 const PROBES: u64 = 60;
 const ROULETTES: u64 = 400;
 
-/// Passes of orthogonal probes: a power of two.
+/// Passes of orthogonal probes.
 const PASSES: u32 = 4;
 
 /// What an exact first trace costs, in products: one of h × h beside two of D × h and one of h × h.
