@@ -38,15 +38,14 @@ pub(crate) fn dependent_columns(rows: &[f64], dim: usize) -> Vec<usize> {
 
 /// What is wrong with a table that has such columns.
 pub(crate) fn dependence_warning(table: &Table, columns: &[usize]) -> String {
-    let (these, are) = match columns.len() {
-        1 => ("column", "is a linear combination"),
-        _ => ("columns", "are linear combinations"),
+    let are = match columns.len() {
+        1 => "is a linear combination",
+        _ => "are linear combinations",
     };
     format!(
-        "{these} {} of {} {are} of columns before: the rows lie in a plane, where a density is infinite, \
+        "{} {are} of columns before: the rows lie in a plane, where a density is infinite, \
          and a likelihood only says how near training came to that; remove what depends on other columns",
-        table.quoted_names(columns),
-        table.origin(),
+        table.named(columns),
     )
 }
 

@@ -6,6 +6,7 @@ mod report;
 mod settings;
 mod size;
 mod train;
+mod warnings;
 
 use std::path::Path;
 
@@ -16,7 +17,6 @@ use crate::args::{self, Fit};
 use crate::backend::Task;
 use crate::data::{self, Format, Noise, Parts, Table};
 use crate::density::{self, Density, USUAL};
-use crate::dependent::{dependence_warning, dependent_columns};
 use crate::distinct::{Named, expect_distinct};
 use crate::failure::Failure;
 use crate::gaussian::Gaussian;
@@ -130,13 +130,11 @@ where
     let checkpoint = Checkpoint::new(options)?;
     let key = Key::new(options.seed);
     let (data, test) = load(options, key)?;
-    let whole = data::integer_columns(&data);
     let dequantize =
         options.dequantize || options.logit().is_some() || data.format() == Format::Idx;
-    let (noisy, risky) = if dequantize {
-        (whole, Vec::new())
-    } else {
-        (Vec::new(), whole)
+    let noisy = match dequantize {
+        true => data::integer_columns(&data),
+        false => Vec::new(),
     };
     let noise = Noise::new(options.seed, noisy);
     let parts = Parts::new(
@@ -149,16 +147,8 @@ where
     if options.logit().is_some() {
         parts.expect_levels()?;
     }
-    if !risky.is_empty() {
-        let warning = data::integer_warning(&parts.data, &risky);
+    for warning in warnings::warnings(options, &parts.data, &noise) {
         eprintln!("detfree: warning: {warning}");
-    }
-    if options.logit().is_none() {
-        let dependent = dependent_columns(&noisy_rows(&parts.data, &noise), parts.data.dim());
-        if !dependent.is_empty() {
-            let warning = dependence_warning(&parts.data, &dependent);
-            eprintln!("detfree: warning: {warning}");
-        }
     }
 
     let settings = Settings::new(options, parts.data.dim(), parts.train.len())?;

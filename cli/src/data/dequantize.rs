@@ -20,15 +20,11 @@ pub(crate) fn integer_columns(table: &Table) -> Vec<usize> {
 
 /// What to tell someone who fits a density to these columns as they are.
 pub(crate) fn integer_warning(table: &Table, columns: &[usize]) -> String {
-    let (these, hold) = match columns.len() {
-        1 => ("column", "holds"),
-        _ => ("columns", "hold"),
-    };
+    let hold = if columns.len() == 1 { "holds" } else { "hold" };
     format!(
-        "{these} {} of {} {hold} only whole numbers: their density can grow without bound, and a \
-         likelihood means little; --dequantize adds uniform noise of one unit to them",
-        table.quoted_names(columns),
-        table.origin(),
+        "{} {hold} only whole numbers: their density can grow without bound, and a likelihood means \
+         little; --dequantize adds uniform noise of one unit to them",
+        table.named(columns),
     )
 }
 

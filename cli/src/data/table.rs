@@ -131,6 +131,16 @@ impl Table {
         Ok(())
     }
 
+    /// These columns and the table they are of, as a sentence begins.
+    pub(crate) fn named(&self, columns: &[usize]) -> String {
+        let these = if columns.len() == 1 {
+            "column"
+        } else {
+            "columns"
+        };
+        format!("{these} {} of {}", self.quoted_names(columns), self.origin)
+    }
+
     /// The names of these columns in quotes, of many the first few and how many more there are.
     pub(crate) fn quoted_names(&self, columns: &[usize]) -> String {
         quoted(columns.iter().map(|&c| &self.names[c]))

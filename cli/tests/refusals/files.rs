@@ -248,7 +248,7 @@ fn checkpoints_of_other_runs() {
     refuses(&folder, &other, &["run", "data"]);
     fs::write(
         path.join("good.csv"),
-        [table("1.5,2.5"), b"1,2\n".repeat(5)].concat(),
+        [table("1.5,2.5"), b"1,2\n3,4\n5,6\n7,8\n9,0\n".to_vec()].concat(),
     )
     .unwrap();
     let longer = [&fit[..], &["run", "--resume"]].concat();

@@ -65,7 +65,7 @@ fn table(line_12: &str) -> Vec<u8> {
             text += line_12;
             text += "\n";
         } else {
-            text += &format!("{}.5,{}.25\n", r, (r * r) % 17);
+            text += &format!("{}.5,{}.25\n", r, (r * r) % 31);
         }
     }
     text.into_bytes()
