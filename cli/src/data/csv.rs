@@ -4,16 +4,19 @@ use ::csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::error::{Place, Problem, quote};
 use super::table::{Cells, Format};
+use super::{cell, first_line};
 
-/// Reads rows of numbers. The first line is a header if none of its cells is a number, and one is not
-/// empty; its separator (comma, semicolon or tab, in this order) holds for the whole file.
+/// Reads rows of numbers. The first line is a header if none of its cells is a number, and one is a name;
+/// its separator (comma, semicolon, tab or bar) holds for the whole file.
 pub(super) fn parse(text: &str) -> Result<(Format, Cells), Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Err(Problem::Empty);
     }
+    let text = without_blank_end(text);
+    first_line::refuse_note(text)?;
     let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter(text))
+        .delimiter(first_line::delimiter(text))
         .has_headers(false)
         .flexible(true)
         .trim(Trim::All)
@@ -27,7 +30,8 @@ pub(super) fn parse(text: &str) -> Result<(Format, Cells), Problem> {
     };
 
     next(&mut record)?;
-    let header = is_header(text, &record)?;
+    let place = Place::Line(line(text, &record));
+    let header = first_line::is_header(&record, place)?;
     let names: Vec<String> = record
         .iter()
         .enumerate()
@@ -43,38 +47,24 @@ pub(super) fn parse(text: &str) -> Result<(Format, Cells), Problem> {
     loop {
         push_row(text, &record, &names, &mut values)?;
         if !next(&mut record)? {
-            let format = match header {
-                true => Format::Csv,
-                false => Format::HeaderlessCsv,
-            };
-            return Ok((format, (names, values)));
+            break;
         }
     }
-}
-
-/// Refuses a first line that is half a header: taken for one, it could be a row with a cell that is no
-/// number, which would be lost.
-fn is_header(text: &str, first: &StringRecord) -> Result<bool, Problem> {
-    let is_number = |cell: &&str| cell.parse::<f64>().is_ok();
-    let is_text = |cell: &&str| !cell.is_empty() && !is_number(cell);
-    match (first.iter().find(is_text), first.iter().find(is_number)) {
-        (Some(name), Some(number)) => Err(Problem::HalfHeader {
-            place: Place::Line(line(text, first)),
-            name: quote(name),
-            number: quote(number),
-        }),
-        (name, _) => Ok(name.is_some()),
+    if header {
+        return Ok((Format::Csv, (names, values)));
     }
+    first_line::refuse_numbered(&values, names.len(), place)?;
+    Ok((Format::HeaderlessCsv, (names, values)))
 }
 
-fn delimiter(text: &str) -> u8 {
-    let first = text.trim_start_matches(['\r', '\n']).lines().next();
-    let first = first.unwrap_or_default().as_bytes();
-    let in_first = |delimiter: &u8| first.contains(delimiter);
-    [b',', b';', b'\t']
-        .into_iter()
-        .find(in_first)
-        .unwrap_or(b',')
+/// Empty lines at the end hold nothing, with spaces in them or without.
+fn without_blank_end(mut text: &str) -> &str {
+    while let Some((rest, last)) = text.rsplit_once('\n')
+        && last.trim_matches([' ', '\r']).is_empty()
+    {
+        text = rest;
+    }
+    text
 }
 
 fn push_row(
@@ -91,41 +81,46 @@ fn push_row(
             expected: names.len(),
         });
     }
+    // In rows of several cells, an empty line stands for no value.
+    if let [name] = names
+        && let Some(place) = empty_line(text, record)
+    {
+        return Err(cell::problem("", place, quote(name)));
+    }
     for (cell, name) in iter::zip(record, names) {
         match cell.parse::<f64>() {
             Ok(value) if value.is_finite() => values.push(value),
-            _ => return Err(bad_cell(cell, place(), quote(name))),
+            _ => return Err(cell::problem(cell, place(), quote(name))),
         }
     }
     Ok(())
 }
 
-fn bad_cell(cell: &str, place: Place, column: String) -> Problem {
-    let is_number = |text: &str| text.parse::<f64>().is_ok();
-    match cell.parse() {
-        Ok(value) => Problem::NotFinite {
-            place,
-            column,
-            value,
-        },
-        Err(_) if cell.is_empty() => Problem::EmptyCell { place, column },
-        Err(_) if cell.split_whitespace().all(is_number) => Problem::Spaces { place },
-        Err(_) => Problem::Text {
-            place,
-            column,
-            text: quote(cell),
-        },
-    }
-}
-
 /// The line that a record starts on. The reader's own count stops before the empty lines that it
 /// skips.
 fn line(text: &str, record: &StringRecord) -> usize {
+    let (before, skipped) = before(text, record);
+    1 + ends(before) + ends(skipped)
+}
+
+/// The first of the empty lines that were skipped before a record.
+fn empty_line(text: &str, record: &StringRecord) -> Option<Place> {
+    let (before, skipped) = before(text, record);
+    // The rest of \r\n ends the line before.
+    let end = usize::from(before.ends_with(b"\r") && skipped.starts_with(b"\n"));
+    (ends(&skipped[end..]) > 0).then(|| Place::Line(1 + ends(before) + end))
+}
+
+/// The text before a record, and the ends of lines that the reader skips from there.
+fn before<'a>(text: &'a str, record: &StringRecord) -> (&'a [u8], &'a [u8]) {
     let start = record.position().map_or(0, |p| p.byte() as usize);
     let (before, after) = text.as_bytes().split_at(start.min(text.len()));
-    let skipped = after.iter().take_while(|b| b"\r\n".contains(b));
-    let ends = before.iter().chain(skipped).filter(|&&b| b == b'\n');
-    1 + ends.count()
+    let skipped = after.iter().take_while(|b| b"\r\n".contains(b)).count();
+    (before, &after[..skipped])
+}
+
+fn ends(text: &[u8]) -> usize {
+    text.iter().filter(|&&b| b == b'\n').count()
 }
 
 #[cfg(test)]
@@ -165,6 +160,8 @@ mod tests {
             "line 1, column \"x1\": the cell is empty; fill in or remove missing values"
         );
         assert_eq!(error("a,b\n\n"), "has a header but no rows");
+        // Sodium is a name where there are other names.
+        assert_eq!(names("NA,MG\n1,2\n"), ["NA", "MG"]);
     }
 
     #[test]
@@ -176,10 +173,16 @@ mod tests {
             "1 , -2.5\n\n\"3e-4\",+0.5\n\n",
             "1;-2.5\n3e-4;0.5\n",
             "a\tb\n1\t-2.5\n3e-4\t0.5\n",
+            "a|b\n1|-2.5\n3e-4|0.5\n",
+            "\"a,b\";\"c\"\n1;-2.5\n3e-4;0.5\n",
+            "1,-2.5\n3e-4,.5\n\n\n",
+            "1,-2.5\r\n3e-4,.5\r\n  \r\n\r\n ",
         ] {
             assert_eq!(parse(text).unwrap().1.1, expected, "{text:?}");
         }
-        assert_eq!(parse("one\n1\n2\n").unwrap().1.1, [1.0, 2.0]);
+        for text in ["one\n1\n2\n", "\none\r\n1\r\n2\r\n\r\n  \n", "1\n2"] {
+            assert_eq!(parse(text).unwrap().1.1, [1.0, 2.0], "{text:?}");
+        }
     }
 
     #[test]
@@ -222,8 +225,46 @@ mod tests {
                 "line 2, column \"a\": inf is not a finite number; remove or replace it",
             ),
             (
+                "a\n1\n\n\n2\n",
+                "line 3, column \"a\": the cell is empty; fill in or remove missing values",
+            ),
+            (
+                "a\r\n1\r\n\r\n2\r\n",
+                "line 3, column \"a\": the cell is empty; fill in or remove missing values",
+            ),
+            (
+                "\n1\n2\n",
+                "line 1, column \"x0\": the cell is empty; fill in or remove missing values",
+            ),
+            (
+                "a,b\n1,2\nNA,2\n",
+                "line 3, column \"a\": \"NA\" stands for a missing value; fill in or remove missing values",
+            ),
+            (
+                "2,NA\n1,2\n",
+                "line 1, column \"x1\": \"NA\" stands for a missing value; fill in or remove missing values",
+            ),
+            (
+                "NA,\n1,2\n",
+                "line 1, column \"x0\": \"NA\" stands for a missing value; fill in or remove missing values",
+            ),
+            (
+                "1,5;2,5\n3,5;4,5\n",
+                "line 1, column \"x0\": \"1,5\" has a comma in a number; write decimals with a point, as \
+                 in 1.5, and thousands without a comma",
+            ),
+            (
+                "a\tb\n1,5\t2,5\n",
+                "line 2, column \"a\": \"1,5\" has a comma in a number; write decimals with a point, as \
+                 in 1.5, and thousands without a comma",
+            ),
+            (
+                "sep=;\n1;2\n",
+                "line 1: \"sep=;\" is a note for spreadsheets, expected a header or a row: remove the line",
+            ),
+            (
                 "# a b\n1.0 2.0\n",
-                "line 2: cells are separated by spaces, expected commas, semicolons or tabs",
+                "line 2: cells are separated by spaces, expected commas, semicolons, tabs or bars (|)",
             ),
         ] {
             assert_eq!(error(text), expected);

@@ -36,6 +36,16 @@ pub(super) enum Problem {
         name: String,
         number: String,
     },
+    #[error(
+        "line 1: {text} is a note for spreadsheets, expected a header or a row: remove the line"
+    )]
+    Note { text: String },
+    #[error(
+        "{place}: the numbers count up from {first} to {last}, as those of a header do, and no other row \
+         is of whole numbers: if it is a header, write names that are no numbers; if it is a row, put a \
+         line of names before it"
+    )]
+    NumberedHeader { place: Place, first: f64, last: f64 },
     #[error("is neither a table in UTF-8 text (CSV) nor .npy nor IDX")]
     Unrecognised,
     #[error("the {0} header is truncated or damaged")]
@@ -58,13 +68,32 @@ pub(super) enum Problem {
     },
     #[error("{place}, column {column}: the cell is empty; fill in or remove missing values")]
     EmptyCell { place: Place, column: String },
+    #[error(
+        "{place}, column {column}: {text} stands for a missing value; fill in or remove missing values"
+    )]
+    MissingValue {
+        place: Place,
+        column: String,
+        text: String,
+    },
+    #[error(
+        "{place}, column {column}: {text} has a comma in a number; write decimals with a point, as in \
+         1.5, and thousands without a comma"
+    )]
+    Comma {
+        place: Place,
+        column: String,
+        text: String,
+    },
     #[error("{place}, column {column}: {text} is not a number")]
     Text {
         place: Place,
         column: String,
         text: String,
     },
-    #[error("{place}: cells are separated by spaces, expected commas, semicolons or tabs")]
+    #[error(
+        "{place}: cells are separated by spaces, expected commas, semicolons, tabs or bars (|)"
+    )]
     Spaces { place: Place },
     #[error("{place}, column {column}: {value} is not a finite number; remove or replace it")]
     NotFinite {

@@ -1,9 +1,11 @@
 //! Numeric tables: read from files or drawn from a toy distribution, split, dequantised.
 
 mod array;
+mod cell;
 mod csv;
 mod dequantize;
 mod error;
+mod first_line;
 mod idx;
 mod npy;
 mod read;

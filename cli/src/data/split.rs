@@ -35,7 +35,7 @@ impl Parts {
         key: Key,
     ) -> Result<Self, DataError> {
         if let Some(test) = &test {
-            test.expect_columns(data.names(), data.origin())?;
+            test.expect_columns_of(&data)?;
             test.expect_whole(noisy)?;
         }
         let rows = data.rows();

@@ -72,10 +72,30 @@ impl Table {
         }
     }
 
-    /// Refuses a table that has not the columns of `whose`, a model or another table: as many, and
-    /// where both have names, the same ones in the same order.
-    pub(crate) fn expect_columns(&self, expected: &[String], whose: &str) -> Result<(), DataError> {
+    /// Whether its columns have names, be they those of columns without.
+    const fn is_named(&self) -> bool {
+        matches!(self.format, Format::Csv | Format::Toy)
+    }
+
+    /// Refuses a table that has not the columns of another: as many, and where both have names, the same
+    /// ones in the same order.
+    pub(crate) fn expect_columns_of(&self, other: &Self) -> Result<(), DataError> {
+        self.expect(&other.names, other.is_named(), &other.origin)
+    }
+
+    /// Refuses a table that has not the columns of a model, which does not know whether default names come
+    /// from a header.
+    pub(crate) fn expect_columns(&self, expected: &[String], model: &str) -> Result<(), DataError> {
+        self.expect(expected, !are_default(expected), model)
+    }
+
+    fn expect(&self, expected: &[String], named: bool, whose: &str) -> Result<(), DataError> {
         let whose = whose.to_owned();
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names
+        };
         let found = self.names.as_slice();
         let problem = if found.len() != expected.len() {
             Problem::Columns {
@@ -83,18 +103,13 @@ impl Table {
                 expected: expected.len(),
                 whose,
             }
-        } else if are_default(found) || are_default(expected) {
+        } else if !self.is_named() || !(named || sorted(found) == sorted(expected)) {
             return Ok(());
         } else {
             let same = found.iter().zip(expected).take_while(|(f, e)| f == e);
             let start = same.count();
             let from = start + 1;
             let [found_rest, expected_rest] = [found, expected].map(|names| &names[start..]);
-            let sorted = |names: &[String]| {
-                let mut names = names.to_vec();
-                names.sort();
-                names
-            };
             match (found_rest, expected_rest) {
                 ([found, ..], [expected, ..]) if sorted(found_rest) != sorted(expected_rest) => {
                     Problem::Name {

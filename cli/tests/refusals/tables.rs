@@ -79,6 +79,8 @@ fn columns_of_other_names() {
         ("reversed.csv", &renamed("b,a\n")),
         ("other.csv", &renamed("a,c\n")),
         ("plain.csv", &renamed("")),
+        ("default.csv", &renamed("x0,x1\n")),
+        ("reversed_default.csv", &renamed("x1,x0\n")),
     ]);
     let fit = ["fit", "good.csv", "--epochs", "2"];
     assert!(detfree(folder.path(), &fit).status.success());
@@ -93,6 +95,7 @@ fn columns_of_other_names() {
             ][..],
         ),
         ("other.csv", &["column 2 is \"c\"", "expected \"b\""]),
+        ("default.csv", &["column 1 is \"x0\"", "expected \"a\""]),
     ] {
         let pieces = [pieces, &[file]].concat();
         refuses(&folder, &[&score[..], &[file]].concat(), &pieces);
@@ -106,10 +109,29 @@ fn columns_of_other_names() {
     }
     let fit = ["fit", "plain.csv", "--epochs", "2"];
     assert!(detfree(folder.path(), &fit).status.success());
-    for file in ["reversed.csv", "other.csv", "plain.csv"] {
+    for file in ["reversed.csv", "other.csv", "plain.csv", "default.csv"] {
         let scored = detfree(folder.path(), &[&score[..], &[file]].concat());
         assert!(scored.status.success());
     }
+    // Names of columns without names are names where a header gives them.
+    let pieces = ["another order", "found \"x1\", \"x0\""];
+    for file in ["plain.csv", "default.csv"] {
+        let fit = ["fit", file, "--epochs", "2", "--test"];
+        refuses(
+            &folder,
+            &[&fit[..], &["reversed_default.csv"]].concat(),
+            &pieces,
+        );
+        let tested = detfree(folder.path(), &[&fit[..], &["plain.csv"]].concat());
+        assert!(tested.status.success());
+        refuses(
+            &folder,
+            &[&score[..], &["reversed_default.csv"]].concat(),
+            &pieces,
+        );
+    }
+    let fit = ["fit", "default.csv", "--test", "good.csv"];
+    refuses(&folder, &fit, &["column 1 is \"a\"", "expected \"x0\""]);
 }
 
 /// A model of whole numbers adds its noise to nothing else.
@@ -181,16 +203,26 @@ fn first_lines() {
     let folder = folder(&[
         ("half.csv", &with("1.5,oops\n")),
         ("header.csv", &with("a,b\n")),
+        ("plain.csv", &with("2019,2021\n")),
         ("years.csv", &with("2019,2020\n")),
+        ("missing.csv", &with("NA,NA\n")),
     ]);
+    let counts = [
+        "years.csv: line 1",
+        "from 2019 to 2020",
+        "names that are no numbers",
+    ];
+    let missing = ["missing.csv: line 1", "\"NA\" stands for a missing value"];
     let pieces = ["half.csv: line 1", "\"oops\" is not a number", "\"1.5\""];
     for command in ["fit", "unmix"] {
         refuses(&folder, &[command, "half.csv"], &pieces);
+        refuses(&folder, &[command, "years.csv"], &counts);
+        refuses(&folder, &[command, "missing.csv"], &missing);
     }
     for (file, taken) in [
         ("header.csv", "2 columns named by its first line\n"),
         (
-            "years.csv",
+            "plain.csv",
             "2 columns without names, its first line is a row\n",
         ),
     ] {
