@@ -38,9 +38,9 @@ pub(crate) enum Action {
 
 /// Print the log-likelihood of every row of a table as CSV.
 ///
-/// Columns: log_likelihood in nats, in the data's own units, and its standard_error (0: exact). An
-/// estimate of a residual flow is unbiased: its mean over many draws is log p. The same is not true of
-/// its exponential, nor of a log-mean-exp over rows.
+/// Columns: log_likelihood in nats, in the data's own units, and its standard_error (0: exact). Figures of a
+/// residual flow are unbiased estimates of log p, whose errors average out over rows; a file always has the
+/// same ones. Their exponentials are not unbiased, nor is a log-mean-exp over rows.
 ///
 /// Where the model was fitted with --dequantize, a row of whole numbers is scored with the noise that
 /// belongs to the model's seed and the row's number: a file always has the same figures, but a row has

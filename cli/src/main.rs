@@ -62,8 +62,8 @@ fn parse() -> Result<Command, clap::Error> {
     Command::from_arg_matches(&command.try_get_matches()?)
 }
 
-/// Of an error, the first paragraph says what is wrong, and another one may have a tip; help that is
-/// printed for want of arguments stays whole.
+/// Of an error, the first paragraph says what is wrong, and another one may have a tip, but none of our
+/// values begins with dashes, as one supposes; help that is printed for want of arguments stays whole.
 fn in_one_line(text: &str) -> String {
     let mut paragraphs = text.split("\n\n");
     let line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -71,8 +71,12 @@ fn in_one_line(text: &str) -> String {
         Some(reason) if reason.starts_with("error: ") => {
             let tips = paragraphs
                 .map(line)
-                .filter(|text| text.starts_with("tip: "));
-            let parts: Vec<String> = [line(reason)].into_iter().chain(tips).collect();
+                .filter(|text| text.starts_with("tip: ") && !text.starts_with("tip: to pass "));
+            let reason = line(reason).replace(
+                "invalid digit found in string",
+                "expected a whole number in digits, such as 100000",
+            );
+            let parts: Vec<String> = [reason].into_iter().chain(tips).collect();
             format!("detfree: {}\n", parts.join("; "))
         }
         _ => text.to_owned(),

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use detfree::flows::toy::Toy;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -355,23 +354,9 @@ fn one_column_of_a_strange_name() {
     assert!(stdout(&["sample", &model, "-n", "3"]).starts_with("a\u{1b}[31m\n"));
 }
 
-/// Help says what a command does and ends with an example; a closed pipe is no error.
+/// A closed pipe is no error.
 #[test]
-fn help_and_pipes() {
-    for action in ["fit", "score", "sample", "info", "backends"] {
-        let help = stdout(&[action, "--help"]);
-        assert!(
-            help.contains("Example") && help.contains("detfree "),
-            "{help}"
-        );
-    }
-    let help = stdout(&["fit", "--help"]);
-    assert!(help.contains("string \"-inf\" or \"inf\""), "{help}");
-    assert!(
-        Toy::ALL.iter().all(|toy| help.contains(toy.name())),
-        "{help}"
-    );
-    assert!(stdout(&["backends"]).contains("faer"));
+fn pipes() {
     let place = Place::new();
     let model = place.path("m");
     fit(&[

@@ -178,7 +178,7 @@ fn a_logit_wants_whole_numbers() {
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        error.contains("holds 0.5, but --logit expects whole numbers"),
+        error.contains("row 2, column \"x1\": 0.5 is none of the whole numbers from 0 to 29"),
         "{error}"
     );
     assert!(!folder.path().join("model.safetensors").exists());

@@ -18,6 +18,9 @@ use super::values::{activation, duration, lambda, optimiser, positive, threads};
 /// Rows are split at random: 80% train, 10% decide which weights to keep, 10% are held out and make the
 /// report. The report is in nats per row in the data's own units, beside the same figure for a
 /// full-covariance Gaussian.
+///
+/// Ctrl-C, or SIGTERM, ends training early: the best model so far is kept, reported and saved. A second one
+/// ends the program.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     detfree fit data/faithful.csv --dequantize --plot density.png\n  \

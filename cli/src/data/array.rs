@@ -65,7 +65,7 @@ impl Array<'_> {
             });
         }
         let [rows, axes @ ..] = self.shape.as_slice() else {
-            return Err(Problem::Empty);
+            return Err(Problem::Scalar);
         };
         if self.bytes.is_empty() {
             return Err(Problem::Empty);

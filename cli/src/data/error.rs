@@ -17,6 +17,8 @@ pub(crate) struct DataError {
 pub(super) enum Problem {
     #[error("no such file")]
     Missing,
+    #[error("no such file; only the DATA of fit may be a toy")]
+    ToyElsewhere,
     #[error("is a directory, expected a file")]
     Directory,
     #[error("cannot be read: {0}")]
@@ -25,6 +27,8 @@ pub(super) enum Problem {
     Gzip(std::io::Error),
     #[error("is empty, expected rows of numbers")]
     Empty,
+    #[error("is a single number without a shape, expected rows of numbers")]
+    Scalar,
     #[error("has a header but no rows")]
     HeaderOnly,
     #[error(
@@ -104,23 +108,31 @@ pub(super) enum Problem {
     #[error("too few rows: expected at least {needed} (columns + 2), found {rows}")]
     TooFewRows { rows: usize, needed: usize },
     #[error(
-        "no rows are left to train on: of {rows}, {validation} validate and {held_out} are held out"
+        "{rows} rows, less {validation} to validate and {held_out} to hold out, leave too few to train on: \
+         expected at least 2; add rows, or lower --validation"
     )]
-    NothingToTrainOn {
+    TooFewToTrainOn {
         rows: usize,
         validation: usize,
         held_out: usize,
     },
     #[error(
-        "holds {value}, but --logit expects whole numbers from 0 to {} (images, for example)",
+        "row {row}, column {column}: {value} is none of the whole numbers from 0 to {} that --logit and \
+         the presets for MNIST expect; multiply fractions to whole numbers, or leave the option out",
         levels - 1.0
     )]
-    NotALevel { value: f64, levels: f64 },
+    NotALevel {
+        /// Counted from 1.
+        row: usize,
+        column: String,
+        value: f64,
+        levels: f64,
+    },
     #[error(
-        "has no spread among its training rows in {names}: remove constant columns (whole numbers \
-         may stay with --dequantize)"
+        "has no spread among its {rows} training rows in {names}: remove constant columns (whole numbers \
+         may stay with --dequantize), or add rows in which they vary"
     )]
-    Constant { names: String },
+    Constant { rows: usize, names: String },
     #[error("expected {} as in {whose}, found {found}", columns(*expected))]
     Columns {
         found: usize,

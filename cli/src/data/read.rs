@@ -22,6 +22,9 @@ fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
         return Err(Problem::Directory);
     }
     let bytes = fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if path.to_string_lossy().starts_with("toy:") => {
+            Problem::ToyElsewhere
+        }
         io::ErrorKind::NotFound => Problem::Missing,
         _ => Problem::Unreadable(error),
     })?;

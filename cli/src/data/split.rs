@@ -1,6 +1,6 @@
 use detfree::Key;
 
-use super::error::{DataError, Problem};
+use super::error::{DataError, Problem, quote};
 use super::{Format, Table};
 
 /// A table's rows in random order: eight tenths to train on, a tenth each to validate
@@ -25,7 +25,7 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// Fewer rows than columns + 2, or than validate and are held out; a column that has one value in every
+    /// Fewer rows than columns + 2, or than validate and are held out and two to train on; a column that has one value in every
     /// training row; a test table of other columns, or with fractions where there will be noise.
     pub(crate) fn new(
         data: Table,
@@ -46,8 +46,9 @@ impl Parts {
         if rows < needed {
             return Err(Problem::TooFewRows { rows, needed }.of(data.origin()));
         }
-        if validation.saturating_add(held_out) >= rows {
-            let problem = Problem::NothingToTrainOn {
+        // One row has no spread.
+        if rows.saturating_sub(validation).saturating_sub(held_out) < 2 {
+            let problem = Problem::TooFewToTrainOn {
                 rows,
                 validation,
                 held_out,
@@ -62,8 +63,8 @@ impl Parts {
         let validation = train.split_off(train.len() - validation);
         let constant = constant_columns(&data, &train, noisy);
         if !constant.is_empty() {
-            let names = data.quoted_names(&constant);
-            return Err(Problem::Constant { names }.of(data.origin()));
+            let (rows, names) = (train.len(), data.quoted_names(&constant));
+            return Err(Problem::Constant { rows, names }.of(data.origin()));
         }
         Ok(Self {
             train,
@@ -90,9 +91,15 @@ impl Parts {
     pub(crate) fn expect_levels(&self) -> Result<(), DataError> {
         let levels = self.levels();
         for table in [Some(&self.data), self.test.as_ref()].into_iter().flatten() {
-            let outside = |&&x: &&f64| x.fract() != 0.0 || x < 0.0 || x >= levels;
-            if let Some(&value) = table.values().iter().find(outside) {
-                return Err(Problem::NotALevel { value, levels }.of(table.origin()));
+            let outside = |&x: &f64| x.fract() != 0.0 || x < 0.0 || x >= levels;
+            if let Some(first) = table.values().iter().position(outside) {
+                let problem = Problem::NotALevel {
+                    row: 1 + first / table.dim(),
+                    column: quote(&table.names()[first % table.dim()]),
+                    value: table.values()[first],
+                    levels,
+                };
+                return Err(problem.of(table.origin()));
             }
         }
         Ok(())
@@ -172,11 +179,19 @@ mod tests {
         let sizes = [&split.train, &split.validation, &split.held_out].map(Vec::len);
         assert_eq!(sizes, [11, 7, 2]);
         assert!(parts(16, None).is_ok() && parts(18, Some(table("t", 2, 3))).is_ok());
-        assert_eq!(
-            parts(18, None).unwrap_err().to_string(),
-            "d: no rows are left to train on: of 20, 18 validate and 2 are held out"
-        );
-        assert!(parts(20, Some(table("t", 2, 3))).is_err());
+        for validation in [17, 18, 19] {
+            assert_eq!(
+                parts(validation, None).unwrap_err().to_string(),
+                format!(
+                    "d: 20 rows, less {validation} to validate and 2 to hold out, leave too few to train on: \
+                     expected at least 2; add rows, or lower --validation"
+                )
+            );
+        }
+        assert!(parts(19, Some(table("t", 2, 3))).is_err());
+        // A single row has no spread, and is not to blame for it.
+        let three = Parts::new(table("d", 1, 3), None, None, &[], Key::new(1));
+        assert!(three.unwrap_err().to_string().contains("too few to train"));
     }
 
     /// Images' levels are 256 whatever they hold; a table's end with its largest number.
@@ -190,14 +205,15 @@ mod tests {
             );
             Parts::new(data, None, None, &[0], Key::new(1)).unwrap()
         };
-        assert_eq!(with(Format::Idx, &[3.0, 0.0, 9.0]).levels(), 256.0);
-        let good = with(Format::Csv, &[3.0, 0.0, 15.0]);
+        assert_eq!(with(Format::Idx, &[3.0, 0.0, 9.0, 1.0]).levels(), 256.0);
+        let good = with(Format::Csv, &[3.0, 0.0, 15.0, 1.0]);
         assert_eq!(good.levels(), 16.0);
         assert!(good.expect_levels().is_ok());
         for bad in [-1.0, 0.5] {
-            let error = with(Format::Csv, &[3.0, bad, 15.0]).expect_levels();
+            let error = with(Format::Csv, &[3.0, bad, 15.0, 1.0]).expect_levels();
             let message = format!(
-                "d: holds {bad}, but --logit expects whole numbers from 0 to 15 (images, for example)"
+                "d: row 2, column \"a\": {bad} is none of the whole numbers from 0 to 15 that --logit and \
+                 the presets for MNIST expect; multiply fractions to whole numbers, or leave the option out"
             );
             assert_eq!(error.unwrap_err().to_string(), message);
         }
@@ -256,8 +272,8 @@ mod tests {
             assert_eq!(
                 split(noisy).unwrap_err().to_string(),
                 format!(
-                    "d.csv: has no spread among its training rows in {named}: remove constant \
-                     columns (whole numbers may stay with --dequantize)"
+                    "d.csv: has no spread among its 16 training rows in {named}: remove constant \
+                     columns (whole numbers may stay with --dequantize), or add rows in which they vary"
                 )
             );
         }

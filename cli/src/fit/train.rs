@@ -1,5 +1,6 @@
 //! From a split table to a trained model.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -90,11 +91,16 @@ where
         squash.apply(&mut noisy);
     }
     let Some(standardisation) = Standardisation::of(dim, noisy.chunks_exact(dim)) else {
-        return Err(Failure::Compute(
-            "a column's values are too close together, or too large, to be standardised: \
-             rescale or remove it"
-                .to_owned(),
-        ));
+        let fails = |&c: &usize| {
+            let column = noisy.iter().skip(c).step_by(dim).map(slice::from_ref);
+            Standardisation::of(1, column).is_none()
+        };
+        let columns: Vec<usize> = (0..dim).filter(fails).collect();
+        return Err(Failure::Compute(format!(
+            "the numbers in {} are too close together, or too large, to be standardised: rescale or \
+             remove them",
+            parts.data.named(&columns)
+        )));
     };
     drop(noisy);
     let mut model = Model {

@@ -133,6 +133,25 @@ fn negative_numbers_and_misspellings() {
     }
 }
 
+/// Counts are written in digits, and no tip names a value that nothing takes.
+#[test]
+fn counts_and_tips() {
+    let folder = folder(&[("good.csv", &table("1.5,2.5"))]);
+    for args in [
+        ["fit", "toy:moons", "--rows", "1e5"],
+        ["fit", "good.csv", "--epochs", "1e5"],
+        ["sample", "m", "-n", "1e5"],
+    ] {
+        refuses(&folder, &args, &["'1e5'", "a whole number in digits"]);
+    }
+    for option in ["--json", "--seed"] {
+        let score = ["score", "m", "good.csv", option];
+        refuses(&folder, &score, &[option, "unexpected"]);
+        let said = String::from_utf8(detfree(folder.path(), &score).stderr).unwrap();
+        assert!(!said.contains("tip"), "{said}");
+    }
+}
+
 /// What no memory holds, and what no patience waits for, is refused with its limit.
 #[test]
 fn absurd_sizes() {

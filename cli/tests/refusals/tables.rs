@@ -24,6 +24,12 @@ fn files_that_are_no_tables() {
         ("truncated.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1]),
     ]);
     fs::create_dir(folder.path().join("folder.csv")).unwrap();
+    for args in [
+        ["unmix", "toy:moons"].as_slice(),
+        &["fit", "toy:moons", "--test", "toy:moons"],
+    ] {
+        refuses(&folder, args, &["toy:moons", "only the DATA of fit"]);
+    }
     for (data, pieces) in [
         ("absent.csv", &["absent.csv", "no such file"][..]),
         ("folder.csv", &["folder.csv", "directory"]),
@@ -64,6 +70,21 @@ fn constant_columns() {
         &["fit", "constant.csv", "--dequantize", "--epochs", "2"],
     );
     assert!(output.status.success());
+}
+
+/// Where a column's variance is no number, that column is named.
+#[test]
+fn columns_that_cannot_be_standardised() {
+    let row = |r: u32| format!("{}.5,{}e307\n", r, f64::from(r % 31) - 15.25);
+    let rows: String = (0..30).map(row).collect();
+    let folder = folder(&[("huge.csv", format!("a,b\n{rows}").as_bytes())]);
+    // Numbers so large are whole as well, of which there is a warning.
+    let output = detfree(folder.path(), &["fit", "huge.csv"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let error = "detfree: error: the numbers in column \"b\" of huge.csv are too close together, or too \
+                 large, to be standardised";
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.lines().last().unwrap().starts_with(error), "{said}");
 }
 
 /// Columns are told apart by their names: a file with others, or with the same ones in another order,
