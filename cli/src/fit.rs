@@ -23,7 +23,7 @@ use crate::gaussian::Gaussian;
 use crate::model_file::Output;
 use crate::plot::Picture;
 use crate::score::noisy_rows;
-use crate::{backend, plot, sample};
+use crate::{backend, plot, progress, sample};
 use checkpoint::Checkpoint;
 use report::{Comparison, Report};
 use settings::Settings;
@@ -220,6 +220,7 @@ where
     B: FlowBackend + Allocate + Sync,
     B::Error: std::fmt::Display,
 {
+    let _shown = progress::scoring(parts.held_out.len(), json);
     let dim = parts.data.dim();
     let chosen = |rows: &[f64], numbers: &[usize]| -> Vec<f64> {
         let rows = numbers.iter().map(|&n| &rows[n * dim..(n + 1) * dim]);

@@ -1,4 +1,5 @@
-//! What a person sees while a model trains: a bar on a terminal, plain lines elsewhere.
+//! What a person sees while a model trains, a bar on a terminal and plain lines elsewhere, and while it
+//! scores.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -21,12 +22,8 @@ impl Progress {
             Self::Silent
         } else if stderr().is_terminal() {
             let bar = ProgressBar::new(u64::from(epochs));
-            let style = "epoch {pos}/{len} {wide_bar} {elapsed_precise} {msg}";
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            Self::Bar(bar)
+            let template = "epoch {pos}/{len} {wide_bar} {elapsed_precise} {msg}";
+            Self::Bar(ticking(bar, template))
         } else {
             Self::Lines { epochs, last: None }
         }
@@ -55,6 +52,24 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// On a terminal, that rows are scored, and for how long, until this is dropped: all rows come at once, so
+/// that there is nothing to count.
+pub(crate) fn scoring(rows: usize, silent: bool) -> Option<ProgressBar> {
+    let spinner = || {
+        let bar = ProgressBar::new(rows as u64);
+        ticking(bar, "scoring {len} rows {spinner} {elapsed_precise}")
+    };
+    (!silent && stderr().is_terminal()).then(spinner)
+}
+
+fn ticking(bar: ProgressBar, template: &str) -> ProgressBar {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 fn figures(report: &EpochReport, log_jacobian: f64) -> String {

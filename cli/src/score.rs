@@ -12,7 +12,7 @@ use crate::backend::Task;
 use crate::data::{self, Noise, Table};
 use crate::density::{self, Density, MOST_PRODUCTS, TOLERANCE};
 use crate::failure::Failure;
-use crate::{backend, model_file};
+use crate::{backend, model_file, progress};
 
 pub(crate) fn run(options: &Score) -> Result<(), Failure> {
     let model = model_file::read(&options.model)?;
@@ -100,6 +100,7 @@ impl Task for Figures<'_> {
         if options.explain {
             eprintln!("{}", density.explain(b, accuracy)?);
         }
+        let _shown = progress::scoring(self.rows.len() / self.model.dim(), false);
         density.log_likelihood(b, self.rows, accuracy)
     }
 }
