@@ -39,11 +39,18 @@ pub(crate) fn run(options: &Score) -> Result<(), Failure> {
         eprintln!("detfree: warning: {warning}");
     }
     if found.above_tolerance > 0 {
-        let (all, most) = (found.values.len(), products(options));
+        let advice = match found.limited {
+            0 => "as about one in ten does by chance: a smaller --tol keeps more of them below"
+                .to_owned(),
+            limited => format!(
+                "and {limited} need more than the {} products allowed: raise --products or --tol",
+                products(options)
+            ),
+        };
         eprintln!(
-            "detfree: warning: {} of {all} rows kept a standard error above {} with at most {most} \
-             products each: raise --products or --tol",
+            "detfree: warning: {} of {} rows kept a standard error above {}, {advice}",
             found.above_tolerance,
+            found.values.len(),
             tolerance(options),
         );
     }

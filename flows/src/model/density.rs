@@ -69,6 +69,8 @@ pub struct LogLikelihoods {
     pub standard_errors: Vec<f64>,
     /// How many of them stayed above the tolerance.
     pub above_tolerance: usize,
+    /// Rows that need more estimates than the products allow.
+    pub limited: usize,
     /// What rounding does to deterministic log-determinants at most, where that is certified.
     pub rounding: Option<f64>,
 }
@@ -238,6 +240,7 @@ fn scored(scores: Scores) -> LogLikelihoods {
         values,
         standard_errors,
         above_tolerance: scores.above_tolerance,
+        limited: scores.limited,
         rounding: (scores.estimator == Estimator::Explicit).then_some(rounding),
     }
 }

@@ -70,6 +70,11 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
 }
 
 impl<B: FlowBackend + Sync> Evaluator<B> {
+    /// How many rows are evaluated at once on a thread, fewer at the same cost.
+    pub(super) const fn piece(&self) -> usize {
+        self.shape.rows
+    }
+
     /// [`Tape::fit_controls`] of the first rows of row-major `rows`, for the estimates from now on; the
     /// products it took.
     ///

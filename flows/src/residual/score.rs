@@ -1,6 +1,7 @@
 //! Log-densities of rows, exact or to a tolerance.
 
 mod spending;
+mod turns;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -62,8 +63,10 @@ pub struct Scores {
     pub estimator: Estimator,
     /// Vector-Jacobian products, of all rows.
     pub products: u64,
-    /// Rows whose standard error stayed above the tolerance when their products were spent, or is NaN.
+    /// Rows whose standard error stayed above the tolerance, or is NaN.
     pub above_tolerance: usize,
+    /// Rows that need more estimates, by their pilot, than the products allow.
+    pub limited: usize,
 }
 
 /// Why rows were not scored.
@@ -140,7 +143,8 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     /// variates of [`Tape::fit_controls`](super::Tape::fit_controls) are fitted to the first rows, with draws
     /// of their own. About one row in ten stays
     /// somewhat above the tolerance by chance; more do where long series make the estimates' tails heavy,
-    /// or where the products allowed do not suffice, and [`Scores::above_tolerance`] counts them.
+    /// or where the products allowed do not suffice, and [`Scores::above_tolerance`] counts them. The errors of
+    /// different rows add up in their mean like those of independent ones, or to less.
     ///
     /// # Errors
     /// [`ScoreError`], where it can be before anything is spent.
@@ -195,12 +199,13 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
                     most,
                     products: 0,
                 };
-                let (rows, above_tolerance) = spending.run(b, rows, key)?;
+                let (rows, limited) = spending.run(b, rows, key)?;
                 Ok(Scores {
+                    above_tolerance: above(&rows, tolerance),
                     rows,
                     estimator,
                     products: spending.products,
-                    above_tolerance,
+                    limited,
                 })
             }
         }
@@ -243,12 +248,13 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
         self.dim as u64 * self.blocks.len() as u64
     }
 
-    /// What a pilot, the fit of the control variates and one estimate take in expectation, of a row.
+    /// What a pilot, the fit of the control variates and one estimate take in expectation, of a row, with an
+    /// estimate for what fills up the last piece of each.
     fn least_products(&self, estimator: Estimator) -> Result<u64, ScheduleError> {
         let mut least = 0.0;
         for bound in self.contractions() {
             let estimate = estimator.products(self.dim, bound)?;
-            least += (Moments::PILOT + 1) as f64 * estimate + fitting(estimator, estimate);
+            least += (Moments::PILOT + 3) as f64 * estimate + fitting(estimator, estimate);
         }
         Ok(libm::ceil(least) as u64)
     }
@@ -279,6 +285,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
             rows,
             estimator: Estimator::Explicit,
             products,
+            limited: 0,
         })
     }
 }

@@ -88,6 +88,7 @@ fn estimates_cover_exact_scores() {
         .count();
     assert!(covered >= 180, "{covered} of 200 covered");
     assert!(scores.above_tolerance <= 40, "{}", scores.above_tolerance);
+    assert_eq!(scores.limited, 0);
     let bias = rows()
         .map(|(row, exact)| row.log_density - exact.log_density)
         .sum::<f64>()
@@ -191,6 +192,26 @@ fn explicit_jacobians_serve_small_budgets() {
     assert!(matches!(plenty.estimator, Estimator::Series(_)));
 }
 
+/// One row more than a piece holds costs no more than a row, and takes no estimates from the others.
+#[test]
+fn pieces_are_filled() {
+    let flow = flow(300, 0.8);
+    let wanted = Accuracy::StandardError {
+        tolerance: 1e-6,
+        most_products: 600,
+    };
+    let of = |rows| {
+        let scores = score(&flow, &inputs(rows, 300), wanted, 2);
+        let squares = scores.rows.iter().map(|row| row.standard_error.powi(2));
+        let mean = squares.sum::<f64>() / rows as f64;
+        (mean, scores.products as f64 / rows as f64)
+    };
+    let ((full, products), (over, products_over)) = (of(256), of(257));
+    assert!((over / full - 1.0).abs() < 0.1, "{full} and {over}");
+    let ratio = products_over / products;
+    assert!((ratio - 1.0).abs() < 0.05, "{products} and {products_over}");
+}
+
 /// A budget that ends before the tolerance is reached is kept to, and the rows above it are counted.
 #[test]
 fn a_budget_is_kept() {
@@ -201,7 +222,7 @@ fn a_budget_is_kept() {
         most_products: 500,
     };
     let scores = score(&flow, &x, wanted, 1);
-    assert_eq!(scores.above_tolerance, 20);
+    assert_eq!((scores.above_tolerance, scores.limited), (20, 20));
     assert!(scores.products <= 20 * 600, "{}", scores.products);
     assert!(scores.rows.iter().all(|row| row.standard_error > 1e-6));
     let refused = flow.score(

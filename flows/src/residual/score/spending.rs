@@ -4,8 +4,12 @@ use alloc::vec::Vec;
 
 use detfree_core::{Allocate, FlowBackend, Key, Moments};
 
-use super::{RowScore, ScoreError, above};
+use super::turns::Turns;
+use super::{RowScore, ScoreError};
 use crate::residual::{Evaluator, ResidualFlow};
+
+/// The most numbers of rows that are evaluated at once: 32 MiB in double precision.
+const NUMBERS: usize = 1 << 22;
 
 /// Estimates, row by row as many as it needs.
 pub(super) struct Spending<'a, B: FlowBackend> {
@@ -17,74 +21,79 @@ pub(super) struct Spending<'a, B: FlowBackend> {
 }
 
 impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
-    /// The scores, and how many are above the tolerance.
+    /// The scores, and of how many rows the products allow fewer estimates than they need.
     pub(super) fn run(
         &mut self,
         b: &B,
         rows: &[B::Scalar],
         key: Key,
     ) -> Result<(Vec<RowScore>, usize), ScoreError<B::Error>> {
-        let dim = self.flow.dim.max(1);
-        let count = rows.len() / dim;
-        let mut pilot = alloc::vec![Moments::default(); count];
-        let mut figures = Vec::new();
+        let count = rows.len() / self.flow.dim.max(1);
         let controls = self
             .evaluator
             .fit_controls(b, self.flow, rows, key.fold_in(2))?;
-        for sample in 0..Moments::PILOT {
-            figures.clear();
-            let key = key.fold_in(0).fold_in(sample);
-            self.products += self
-                .evaluator
-                .log_density(b, self.flow, rows, key, &mut figures)?;
-            let pairs = pilot.iter_mut().zip(&figures);
-            pairs.for_each(|(moments, &figure)| moments.push(figure));
-        }
-        let per_row = self.products as f64 / count.max(1) as f64;
-        let affordable = (self.most as f64 - per_row - controls as f64 / count.max(1) as f64)
-            / (per_row / Moments::PILOT as f64);
-        let affordable = (affordable as u64).max(1);
-        // A NaN saturates to 0, and more than can be counted to the most.
-        let needs =
-            |moments: &Moments| (moments.needed(self.tolerance) as u64).clamp(1, affordable);
-        // The neediest first: those that still need estimates are then a prefix.
-        let mut order: Vec<(u64, usize)> = pilot.iter().map(needs).zip(0..).collect();
-        order.sort_unstable_by(|x, y| y.cmp(x));
-        let mut sorted: Vec<B::Scalar> = Vec::with_capacity(rows.len());
-        for &(_, row) in &order {
-            sorted.extend(rows.iter().skip(row * dim).take(dim));
-        }
-        let mut fresh = alloc::vec![Moments::default(); count];
-        let mut sample = 0;
-        let mut left = count;
-        while left > 0 {
-            figures.clear();
-            let rows = sorted.get(..left * dim).unwrap_or_default();
-            let key = key.fold_in(1).fold_in(sample);
-            self.products += self
-                .evaluator
-                .log_density(b, self.flow, rows, key, &mut figures)?;
-            for (moments, &figure) in fresh.iter_mut().zip(&figures) {
-                moments.push(figure);
-            }
-            sample += 1;
-            left = order.partition_point(|&(needed, _)| needed > sample);
-        }
+        let needed = alloc::vec![Moments::PILOT; count];
+        let pilot = self.estimate(b, rows, &needed, key.fold_in(0))?;
+        let taken: u64 = pilot.iter().map(Moments::count).sum();
+        let per_estimate = self.products as f64 / taken as f64;
         self.products += controls;
-        let nothing = RowScore {
-            log_density: f64::NAN,
-            standard_error: f64::INFINITY,
+        let left = self.most as f64 - self.products as f64 / count as f64;
+        // The last piece takes up to one more a row. A NaN saturates to 0, and more than can be counted to the
+        // most.
+        let affordable = ((left / per_estimate - 1.0) as u64).max(1);
+        let needed: Vec<u64> = pilot
+            .iter()
+            .map(|moments| (moments.needed(self.tolerance) as u64).max(1))
+            .collect();
+        let limited = needed.iter().filter(|&&n| n > affordable).count();
+        let granted: Vec<u64> = needed.iter().map(|&n| n.min(affordable)).collect();
+        let fresh = self.estimate(b, rows, &granted, key.fold_in(1))?;
+        let score = |(pilot, fresh): (&Moments, &Moments)| RowScore {
+            log_density: fresh.mean(),
+            standard_error: libm::sqrt(pooled(pilot, fresh) / fresh.count() as f64),
             rounding: 0.0,
         };
-        let mut scores = alloc::vec![nothing; count];
-        for (fresh, &(_, row)) in fresh.iter().zip(&order) {
-            if let (Some(score), Some(pilot)) = (scores.get_mut(row), pilot.get(row)) {
-                score.log_density = fresh.mean();
-                score.standard_error = libm::sqrt(pooled(pilot, fresh) / fresh.count() as f64);
+        Ok((pilot.iter().zip(&fresh).map(score).collect(), limited))
+    }
+
+    /// The moments of so many estimates of every row, and of one more of some.
+    fn estimate(
+        &mut self,
+        b: &B,
+        rows: &[B::Scalar],
+        needed: &[u64],
+        key: Key,
+    ) -> Result<Vec<Moments>, ScoreError<B::Error>> {
+        let dim = self.flow.dim.max(1);
+        let piece = self.evaluator.piece();
+        let at_once = (NUMBERS / (piece * dim)).max(1) * piece;
+        let mut turns = Turns::new(needed, piece, key.fold_in(0));
+        let mut found = alloc::vec![Moments::default(); needed.len()];
+        let (mut numbers, mut inputs, mut figures) = (Vec::new(), Vec::new(), Vec::new());
+        for time in 0.. {
+            numbers.clear();
+            numbers.extend(turns.by_ref().take(at_once));
+            if numbers.is_empty() {
+                break;
+            }
+            inputs.clear();
+            for row in &numbers {
+                inputs.extend(rows.iter().skip(row * dim).take(dim));
+            }
+            figures.clear();
+            let key = key.fold_in(1).fold_in(time);
+            let flow = self.flow;
+            let run = self
+                .evaluator
+                .log_density(b, flow, &inputs, key, &mut figures);
+            self.products += run?;
+            for (&row, &figure) in numbers.iter().zip(&figures) {
+                if let Some(moments) = found.get_mut(row) {
+                    moments.push(figure);
+                }
             }
         }
-        let above = above(&scores, self.tolerance);
-        Ok((scores, above))
+        Ok(found)
     }
 }
 
