@@ -94,7 +94,9 @@ pub enum Store {
 ///   not. A broken contract gives an error or unspecified numbers, never a panic or undefined
 ///   behaviour;
 /// - a row range lies inside the batch, and **rows outside it are neither read nor written**;
-/// - an operand that is only written may hold anything before, NaN included.
+/// - an operand that is only written may hold anything before, NaN included;
+/// - a NaN in an element that is read reaches every result that depends on it, and large numbers are not
+///   clamped: what diverges must be seen to.
 ///
 /// Scalars that steer (`a`, row results) are `f64`. `a` may be rounded to the data type where the
 /// output is a batch, never where it is a row result.

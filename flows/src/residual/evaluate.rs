@@ -104,7 +104,8 @@ impl<B: FlowBackend + Sync> Evaluator<B> {
     /// the products it took.
     ///
     /// A row's probes depend on `key` and its number alone. Its number of terms depends on the rows of
-    /// its piece too, as they are stratified.
+    /// its piece too, as they are stratified: the errors of rows in no systematic order add up in their mean
+    /// like those of independent ones.
     ///
     /// # Errors
     /// [`Error::Shape`] where `rows` is no whole number of rows; the device's.

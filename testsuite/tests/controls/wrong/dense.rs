@@ -5,7 +5,7 @@ use std::ops::Range;
 use detfree_core::{Activation, Backend, DenseBackend, Link, Op, Store};
 
 use super::Mutation::*;
-use super::{Batch, Done, Wrong, index, without_bias};
+use super::{Batch, Done, Wrong, clamp, index, without_bias};
 
 impl DenseBackend for Wrong {
     fn apply(
@@ -172,7 +172,13 @@ impl DenseBackend for Wrong {
                 .right
                 .bias_activate(activation, &without_bias(bias), h, z, d1, d2)?);
         }
-        self.right.bias_activate(activation, bias, h, z, d1, d2)?;
+        let mut argument = h.clone();
+        if self.is(ActivateClamped) {
+            clamp(&mut argument);
+        }
+        self.right
+            .bias_activate(activation, bias, &mut argument, z, d1, d2)?;
+        self.right.add_bias(bias, h)?;
         if self.is(ActivateHalvesTheSecondDerivative) {
             for d2 in d2.as_mut_slice() {
                 *d2 *= 0.5;

@@ -5,7 +5,7 @@ use detfree_core::{
 };
 
 use super::Mutation::*;
-use super::{Batch, Done, Wrong, index, without_bias};
+use super::{Batch, Done, Wrong, clamp, index, without_bias};
 
 impl FlowBackend for Wrong {
     fn bijection(
@@ -29,8 +29,13 @@ impl FlowBackend for Wrong {
         {
             self.right.fill_rows(0.0, log)?;
         }
+        let mut argument = y.clone();
+        if self.is(BijectionClamped) {
+            clamp(&mut argument);
+        }
         self.right
-            .bijection(activation, bias, y, z, d1, score, log)?;
+            .bijection(activation, bias, &mut argument, z, d1, score, log)?;
+        self.right.add_bias(bias, y)?;
         if self.is(BijectionScoreIsSecondDerivative) {
             for (score, d1) in score.as_mut_slice().iter_mut().zip(d1.as_slice()) {
                 *score *= d1;
@@ -92,7 +97,11 @@ impl FlowBackend for Wrong {
                 .right
                 .inverse_bijection(activation, &without_bias(bias), z)?);
         }
-        Ok(self.right.inverse_bijection(activation, bias, z)?)
+        self.right.inverse_bijection(activation, bias, z)?;
+        if self.is(InverseClamped) {
+            clamp(z);
+        }
+        Ok(())
     }
 
     fn base_density(
@@ -105,7 +114,11 @@ impl FlowBackend for Wrong {
         if self.is(DensityLogNotAccumulated) {
             self.right.fill_rows(0.0, log)?;
         }
-        self.right.base_density(base, z, score, log)?;
+        let mut z = z.clone();
+        if self.is(DensityClamped) {
+            clamp(&mut z);
+        }
+        self.right.base_density(base, &z, score, log)?;
         if self.is(DensityScoreOfOtherSign) {
             for score in score.as_mut_slice() {
                 *score = -*score;

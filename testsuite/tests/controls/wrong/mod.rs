@@ -75,6 +75,10 @@ pub(crate) enum Mutation {
     DefiniteByDeterminant,
     DefiniteByOneTriangle,
     ActivateWithoutBias,
+    ActivateClamped,
+    BijectionClamped,
+    DensityClamped,
+    InverseClamped,
     ActivateHalvesTheSecondDerivative,
     BijectionIndexes,
     BijectionLogNotAccumulated,
@@ -155,6 +159,14 @@ fn last_row(x: &mut Batch) -> &mut [f64] {
 fn index(rows: &Range<usize>, x: &Batch) {
     let elements = &x.as_slice()[rows.start * x.shape().dim..rows.end * x.shape().dim];
     std::hint::black_box(elements);
+}
+
+/// Numbers within ±30, as naive exponentials are kept from overflow: a NaN comes out as 30.
+#[expect(clippy::manual_clamp, reason = "a NaN would stay one")]
+fn clamp(batch: &mut Batch) {
+    for x in batch.as_mut_slice() {
+        *x = x.min(30.0).max(-30.0);
+    }
 }
 
 fn without_bias(bias: &Batch) -> Batch {
