@@ -69,35 +69,37 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
     }
 }
 
-impl<B: FlowBackend + Sync> Evaluator<B> {
-    /// How many rows are evaluated at once on a thread, fewer at the same cost.
-    pub(super) const fn piece(&self) -> usize {
-        self.shape.rows
-    }
-
+impl<B: FlowBackend + Allocate> Evaluator<B> {
     /// [`Tape::fit_controls`] of the first rows of row-major `rows`, for the estimates from now on; the
     /// products it took.
     ///
     /// # Errors
-    /// The device's.
+    /// As [`Tape::new`].
     pub(super) fn fit_controls(
         &mut self,
         b: &B,
         flow: &ResidualFlow<B>,
+        estimator: Estimator,
         rows: &[B::Scalar],
         key: Key,
     ) -> Result<u64, Error<B::Error>> {
-        let Some((first, others)) = self.workers.split_first_mut() else {
-            return Ok(0);
-        };
-        first.take(rows);
-        let work = first
-            .tape
-            .fit_controls(b, flow, &first.rows, Draw::new(key))?;
-        for other in others {
-            other.tape.set_controls(first.tape.controls());
+        let dim = self.shape.dim;
+        // A piece may hold more rows than there are.
+        let count = (rows.len() / dim.max(1)).min(self.shape.rows);
+        let mut tape = Tape::new(b, flow, Shape::new(count, dim), estimator)?;
+        let rows = rows.get(..count * dim).unwrap_or_default();
+        let work = tape.fit_controls(b, flow, rows, Draw::new(key))?;
+        for worker in &mut self.workers {
+            worker.tape.set_controls(tape.controls());
         }
         Ok(work.products)
+    }
+}
+
+impl<B: FlowBackend + Sync> Evaluator<B> {
+    /// How many rows are evaluated at once on a thread, fewer at the same cost.
+    pub(super) const fn piece(&self) -> usize {
+        self.shape.rows
     }
 
     /// An estimate of the log-density of every row of row-major `rows`, in order, appended to `out`;

@@ -15,6 +15,10 @@ use super::evaluate::Evaluator;
 use super::{Estimator, EstimatorChoice, ResidualFlow, SeriesSchedule};
 use spending::Spending;
 
+/// Of few rows, several estimates are run at once, as they are much cheaper together: the last time may take
+/// more of a row than it needs, by one part in this of the estimates that are left to it.
+const SPARE: f64 = 16.0;
+
 /// How well a log-density is wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Accuracy {
@@ -186,15 +190,15 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
             });
         }
         let count = rows.len() / self.dim.max(1);
-        let workers = workers.min(count.max(1));
-        let mut evaluator = Evaluator::new(b, self, estimator, count, workers)?;
-        let tolerance = tolerance.unwrap_or(f64::INFINITY);
-        match estimator {
-            Estimator::Explicit => self.exact(b, &mut evaluator, rows, key),
-            Estimator::Series(_) => {
+        match (estimator, tolerance) {
+            (Estimator::Series(_), Some(tolerance)) if count > 0 => {
+                let per_estimate = self.per_estimate(estimator).map_err(schedule)?;
+                let spare = (most - needed) as f64 / per_estimate;
+                let together = count.saturating_mul(1 + (spare / SPARE) as usize);
                 let mut spending = Spending {
-                    evaluator: &mut evaluator,
+                    evaluator: Evaluator::new(b, self, estimator, together, workers)?,
                     flow: self,
+                    estimator,
                     tolerance,
                     most,
                     products: 0,
@@ -207,6 +211,11 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
                     products: spending.products,
                     limited,
                 })
+            }
+            _ => {
+                let workers = workers.min(count.max(1));
+                let mut evaluator = Evaluator::new(b, self, estimator, count, workers)?;
+                self.exact(b, &mut evaluator, rows, key)
             }
         }
     }
@@ -251,12 +260,20 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     /// What a pilot, the fit of the control variates and one estimate take in expectation, of a row, with an
     /// estimate for what fills up the last piece of each.
     fn least_products(&self, estimator: Estimator) -> Result<u64, ScheduleError> {
-        let mut least = 0.0;
+        let mut least = (Moments::PILOT + 3) as f64 * self.per_estimate(estimator)?;
         for bound in self.contractions() {
-            let estimate = estimator.products(self.dim, bound)?;
-            least += (Moments::PILOT + 3) as f64 * estimate + fitting(estimator, estimate);
+            least += fitting(estimator, estimator.products(self.dim, bound)?);
         }
         Ok(libm::ceil(least) as u64)
+    }
+
+    /// What an estimate takes in expectation, of a row.
+    fn per_estimate(&self, estimator: Estimator) -> Result<f64, ScheduleError> {
+        let mut products = 0.0;
+        for bound in self.contractions() {
+            products += estimator.products(self.dim, bound)?;
+        }
+        Ok(products)
     }
 
     fn exact(

@@ -103,6 +103,31 @@ fn estimates_cover_exact_scores() {
     assert!(scores.products < exact.products * 100);
 }
 
+/// Of two rows several estimates are run at once, with numbers of terms that are stratified over both.
+#[test]
+fn estimates_of_few_rows_cover() {
+    let (b, dim) = (Host::new(), 300);
+    let flow = flow(dim, 0.8);
+    let x = inputs(2, dim);
+    let exact = score(&flow, &x, EXACT, 1);
+    let wanted = Accuracy::StandardError {
+        tolerance: 0.05,
+        most_products: 10_000,
+    };
+    let mut covered = 0;
+    for seed in 0..100 {
+        let scores = flow.score(&b, &x, wanted, Key::new(seed), 1).unwrap();
+        assert!(scores.products <= 20_000);
+        let rows = scores.rows.iter().zip(&exact.rows);
+        covered += rows
+            .filter(|(row, exact)| {
+                (row.log_density - exact.log_density).abs() <= 2.0 * row.standard_error
+            })
+            .count();
+    }
+    assert!(covered >= 180, "{covered} of 200 covered");
+}
+
 /// What cannot be scored is no score within tolerance, however it is computed.
 #[test]
 fn rows_that_are_not_finite_are_counted() {

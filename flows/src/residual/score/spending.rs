@@ -6,15 +6,16 @@ use detfree_core::{Allocate, FlowBackend, Key, Moments};
 
 use super::turns::Turns;
 use super::{RowScore, ScoreError};
-use crate::residual::{Evaluator, ResidualFlow};
+use crate::residual::{Estimator, Evaluator, ResidualFlow};
 
 /// The most numbers of rows that are evaluated at once: 32 MiB in double precision.
 const NUMBERS: usize = 1 << 22;
 
 /// Estimates, row by row as many as it needs.
 pub(super) struct Spending<'a, B: FlowBackend> {
-    pub(super) evaluator: &'a mut Evaluator<B>,
+    pub(super) evaluator: Evaluator<B>,
     pub(super) flow: &'a ResidualFlow<B>,
+    pub(super) estimator: Estimator,
     pub(super) tolerance: f64,
     pub(super) most: u64,
     pub(super) products: u64,
@@ -29,18 +30,19 @@ impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
         key: Key,
     ) -> Result<(Vec<RowScore>, usize), ScoreError<B::Error>> {
         let count = rows.len() / self.flow.dim.max(1);
+        let (flow, estimator, key_of_fit) = (self.flow, self.estimator, key.fold_in(2));
         let controls = self
             .evaluator
-            .fit_controls(b, self.flow, rows, key.fold_in(2))?;
+            .fit_controls(b, flow, estimator, rows, key_of_fit)?;
         let needed = alloc::vec![Moments::PILOT; count];
         let pilot = self.estimate(b, rows, &needed, key.fold_in(0))?;
         let taken: u64 = pilot.iter().map(Moments::count).sum();
         let per_estimate = self.products as f64 / taken as f64;
         self.products += controls;
         let left = self.most as f64 - self.products as f64 / count as f64;
-        // The last piece takes up to one more a row. A NaN saturates to 0, and more than can be counted to the
-        // most.
-        let affordable = ((left / per_estimate - 1.0) as u64).max(1);
+        // What fills up the last piece. A NaN saturates to 0, and more than can be counted to the most.
+        let more = self.evaluator.piece() as f64 / count as f64;
+        let affordable = ((left / per_estimate - more) as u64).max(1);
         let needed: Vec<u64> = pilot
             .iter()
             .map(|moments| (moments.needed(self.tolerance) as u64).max(1))
@@ -56,7 +58,7 @@ impl<B: FlowBackend + Allocate + Sync> Spending<'_, B> {
         Ok((pilot.iter().zip(&fresh).map(score).collect(), limited))
     }
 
-    /// The moments of so many estimates of every row, and of one more of some.
+    /// The moments of so many estimates of every row, and of what fills up the last piece.
     fn estimate(
         &mut self,
         b: &B,

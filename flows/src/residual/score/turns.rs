@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use detfree_core::Key;
 
-/// The numbers of rows, each as often as its estimates are needed, and then of some once more, up to whole
+/// The numbers of rows, each as often as its estimates are needed, and then of some again, up to whole
 /// pieces: what is run in a piece costs the same whether it is wanted or not.
 ///
 /// One turn of every row that needs one comes after the other, in an order drawn anew. Rows of a piece share a
