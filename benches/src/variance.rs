@@ -19,7 +19,7 @@
 //!
 //! For m orthogonal probes v_p = s ∘ H_p, H_p rows of the Walsh–Hadamard matrix drawn without replacement, the
 //! sum of quadratic forms is Σ_ij M_ij s_i s_j G_ij, G_ij = (1/m) Σ_p H_pi H_pj. Of n rows a pair's products
-//! H_pi H_pj sum to 0, so that E[G_ij²] = (1/m) (n − m)/(n − 1) for i ≠ j: that share of Rademacher's variance.
+//! H_pi H_pj sum to 0, so that E\[G_ij²\] = (1/m) (n − m)/(n − 1) for i ≠ j: that share of Rademacher's variance.
 //!
 //! A control variate c (vᵀJv − tr J) beside an exact first trace puts B₂ + c J in the place of B₂, in
 //! the first of the two variances alone. The best c of many rows minimises Σ Var(vᵀ (B₂ + c J) v).
