@@ -153,6 +153,28 @@ fn a_crowd_is_clipped_and_not_scaled() {
     crowd::<f32>(64, 128);
 }
 
+/// A weight so far above the limit that rounding of its singular values is as large as what is to be left of
+/// them: it is scaled, and stays the same map but for a factor.
+#[test]
+fn a_weight_far_above_is_scaled_and_not_lost() {
+    let b = Heap::<f32>::new();
+    for (rows, dim) in [(40, 30), (30, 40), (3, 3)] {
+        let values: Plain = normals(Key::new(2), rows, dim)
+            .iter()
+            .map(|x| 1e7 * x)
+            .collect();
+        let mut w = batch::<f32>(rows, dim, &values);
+        let mut bound = SpectralBound::new(&b, &w).unwrap();
+        bound.limit(&b, &mut w, 0.9).unwrap();
+        let norm = norm(&w);
+        assert!(bound.get() <= 0.9 && norm <= 0.9 && norm > 0.6, "{norm}");
+        let factor = f64::from(w.as_slice()[0]) / values[0];
+        for (&x, value) in w.as_slice().iter().zip(&values) {
+            assert!((f64::from(x) / (factor * value) - 1.0).abs() < 1e-5);
+        }
+    }
+}
+
 /// The certificate alone: a norm barely below the limit is left as it is, bit for bit; one barely above
 /// it is not.
 #[test]

@@ -7,6 +7,10 @@ use detfree_core::{Allocate, Backend, DenseBackend, Fill, Key, Op, Scalar, Shape
 /// How many are followed. A training step moves a few singular values beyond a limit at once.
 const FOLLOWED: usize = 8;
 
+/// Subtracting all of a singular value σ but `limit` leaves rounding of εσ, beside which `limit` shall be this
+/// large.
+const DIGITS: f64 = 1000.0;
+
 /// A subspace iteration (Golub and Van Loan 2013, section 8.2.4), one round a step.
 pub(super) struct Leading<B: Backend> {
     /// Orthonormal rows, [k, in].
@@ -47,13 +51,14 @@ impl<B: DenseBackend> Leading<B> {
     /// W ← W (I − Σ_i f_i v_i v_iᵀ) with 1 − f_i = limit/‖W v_i‖. The other directions keep what they
     /// have, where scaling W would take from all of them. No norm grows, whatever the vectors are.
     ///
-    /// Returns whether every followed vector was too long: others that are not followed then are, too.
+    /// Returns whether every followed vector was too long: others that are not followed then are, too. Leaves W
+    /// as it is, and returns nothing, where one is so long that it would be lost in rounding.
     pub(super) fn shrink(
         &mut self,
         b: &B,
         weight: &mut B::Batch,
         limit: f64,
-    ) -> Result<bool, B::Error> {
+    ) -> Result<Option<bool>, B::Error> {
         let all = 0..self.lengths.len();
         let (vectors, images) = (&mut self.vectors, &mut self.images);
         b.apply(all.clone(), weight, Op::Plain, vectors, Store::Set, images)?;
@@ -74,6 +79,9 @@ impl<B: DenseBackend> Leading<B> {
         let mut longer = false;
         for length in &mut self.lengths {
             let norm = libm::sqrt(*length);
+            if norm * B::Scalar::EPSILON * DIGITS > limit {
+                return Ok(None);
+            }
             *length = if norm > limit {
                 limit / norm - 1.0
             } else {
@@ -86,7 +94,7 @@ impl<B: DenseBackend> Leading<B> {
             b.scale_rows(&self.squares, images)?;
             b.outer(all, 1.0, images, vectors, Store::Add, weight)?;
         }
-        Ok(self.lengths.iter().all(|&factor| factor < 0.0))
+        Ok(Some(self.lengths.iter().all(|&factor| factor < 0.0)))
     }
 
     /// By Gram and Schmidt, twice for what the first round leaves; a vector that vanishes, or is lost,

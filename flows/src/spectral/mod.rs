@@ -112,7 +112,8 @@ impl<B: DenseBackend> SpectralBound<B> {
         Ok(())
     }
 
-    /// Shrinks singular values where needed until ‖W‖₂ ≤ `limit` is certified. A weight with numbers that
+    /// Shrinks singular values where needed until ‖W‖₂ ≤ `limit` is certified; all of them together where one is
+    /// so large that what is left of it would be rounding. A weight with numbers that
     /// are not finite is left with a bound of ∞.
     ///
     /// # Errors
@@ -125,7 +126,9 @@ impl<B: DenseBackend> SpectralBound<B> {
     ) -> Result<(), Error<B::Error>> {
         self.check(b, weight)?;
         self.bound = f64::INFINITY;
-        let crowded = self.leading.shrink(b, weight, limit * (1.0 - MARGIN))?;
+        let Some(crowded) = self.leading.shrink(b, weight, limit * (1.0 - MARGIN))? else {
+            return self.scale(b, weight, limit);
+        };
         let certificate = &mut self.certificate;
         let mut trace = certificate.gram(b, weight)?;
         // No use in trying where more singular values are above the limit than are followed.
