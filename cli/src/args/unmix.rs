@@ -12,8 +12,9 @@ use super::values::threads;
 /// Linear independent component analysis: sources = W data + b and data = A sources + mean, by
 /// maximum likelihood with a hyperbolic-secant density for every source. That suits sources with
 /// tails heavier than a Gaussian's. At most one Gaussian source, or one with lighter tails (such as
-/// a uniform one or a sine), can be told apart; `interference` says how much of the others a source
-/// is expected to hold.
+/// a uniform one or a sine), can be told apart; `interference` says how much of the others' variance a
+/// source is expected to hold, for small errors. Beyond 50% it is no number but "not separable": the
+/// rows do not tell that source apart from the others.
 ///
 /// Sources have mean 0 and variance 1. They are in the order of the variance they explain, and the
 /// largest element of each column of A, in units of the data column's deviation, is positive.
@@ -62,7 +63,7 @@ pub(crate) struct Unmix {
     pub(crate) mixing: PathBuf,
 
     /// Print one JSON object as the last line of stdout, and no progress. The interference of a source
-    /// that cannot be told apart from another one is null.
+    /// that is not separable is null.
     #[arg(long)]
     pub(crate) json: bool,
 }

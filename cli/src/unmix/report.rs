@@ -48,7 +48,7 @@ pub(super) struct Report {
 struct Source {
     name: String,
     explained_variance: f64,
-    /// `None` where it cannot be told apart from another one.
+    /// `None` where the rows do not tell it apart from the others.
     interference: Option<f64>,
     scale: f64,
     shift: f64,
@@ -68,7 +68,7 @@ impl Report {
             .map(|(i, source)| Source {
                 name: format!("source_{}", i + 1),
                 explained_variance: source.explained_variance,
-                interference: Some(source.interference).filter(|x| x.is_finite()),
+                interference: source.interference,
                 scale: source.scale,
                 shift: source.shift,
             })

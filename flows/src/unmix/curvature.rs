@@ -69,8 +69,12 @@ pub(super) fn precondition(point: &Point, g: &[f64]) -> Vec<f64> {
     out
 }
 
+/// The most interference that is given as a number: it is of first order in 1/n, and errors as large
+/// as the sources themselves are beyond any first order.
+const MOST: f64 = 0.5;
+
 /// The share of other sources' variance that every estimated source is expected to hold beside
-/// its own, for `count` independent rows; infinite where a pair cannot be told apart.
+/// its own, for `count` independent rows; `None` beyond [`MOST`], which is ours.
 ///
 /// At the maximum the error ε of W has covariance H⁻¹ S H⁻¹/n, S that of the gradient. In units of
 /// the sources' deviations a pair's blocks are H = [[κ_i, 1], [1, κ_j]], S = [[a_i, 1], [1, a_j]]
@@ -80,7 +84,7 @@ pub(super) fn precondition(point: &Point, g: &[f64]) -> Vec<f64> {
 ///
 /// κ = 1 for Gaussian sources, more for heavier tails: of two Gaussian ones any rotation is as
 /// likely.
-pub(super) fn interference(point: &Point, count: usize) -> Vec<f64> {
+pub(super) fn interference(point: &Point, count: usize) -> Vec<Option<f64>> {
     let shapes: Vec<(f64, f64)> = (point.slopes.iter().zip(&point.power))
         .map(|(&[slope, ..], power)| (slope * power, (1.0 - slope) * power))
         .collect();
@@ -99,6 +103,6 @@ pub(super) fn interference(point: &Point, count: usize) -> Vec<f64> {
     shapes
         .iter()
         .enumerate()
-        .map(|(i, shape)| with_others(i, shape))
+        .map(|(i, shape)| Some(with_others(i, shape)).filter(|&sum| sum <= MOST))
         .collect()
 }

@@ -90,10 +90,14 @@ pub struct Source {
     /// about 1, and to 1 for sources without any correlation over these rows.
     pub explained_variance: f64,
     /// The variance of other sources that it is expected to hold beside its own, by the asymptotic
-    /// covariance of maximum likelihood for independent rows; infinite where it cannot be told
-    /// apart from another one. Beyond about 0.03 it is too close to Gaussian for this number of
-    /// rows: 19 of 20 sources out of a Gaussian pair are beyond, whatever the number of rows.
-    pub interference: f64,
+    /// covariance of maximum likelihood for independent rows. Beyond about 0.03 it is too close to
+    /// Gaussian for this number of rows: 19 of 20 sources out of a Gaussian pair are beyond, whatever
+    /// the number of rows.
+    ///
+    /// `None` where that comes to more than 0.5, or two sources have no covariance as the likelihood is
+    /// flat or prefers mixtures of them: these rows do not tell it apart from the others. The covariance
+    /// is an expansion in small errors, and such errors are not, so the figure would mean nothing.
+    pub interference: Option<f64>,
 }
 
 /// s = W x + b and x = A s + mean, by falling [`Source::explained_variance`]; the element of each
@@ -159,7 +163,7 @@ pub struct Unmixing {
 /// The secant has tails like e^−|y| and suits sources with tails heavier than a Gaussian's, such
 /// as speech, images or spikes, whatever their exact law. *Two sources with lighter tails*
 /// (uniform, sinusoid, two levels) are not separated from each other: the likelihood prefers
-/// mixtures of them, and [`Source::interference`] is infinite. One of them is, beside heavier ones.
+/// mixtures of them, and [`Source::interference`] is `None`. One of them is, beside heavier ones.
 /// Independent sources have one maximum for all practical starts; data without them may have many,
 /// and then another key ends at another log-likelihood.
 ///

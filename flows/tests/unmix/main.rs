@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod interference;
+
 use detfree_core::reference::Heap;
 use detfree_core::{BaseDensity, Error, Key};
 use detfree_flows::unmix::{Mode, Stop, UnmixError, UnmixOptions, Unmixing, unmix};
@@ -113,7 +115,7 @@ fn known_mixtures_are_undone() {
         // The error it expects is the one it has: D−1 others, each with the variance LAPLACE/n.
         let expected = (dim - 1) as f64 * LAPLACE / ROWS as f64;
         for source in &found.sources.each {
-            let ratio = source.interference / expected;
+            let ratio = source.interference.unwrap() / expected;
             assert!((0.7..1.4).contains(&ratio), "{dim}: {ratio}");
         }
     }
@@ -313,33 +315,6 @@ fn online_comes_as_near() {
     let tracking = found.tracking.unwrap();
     assert!(tracking.shrinks > 0);
     assert!(tracking.inverse_drift < 1e-6, "{tracking:?}");
-}
-
-/// Gaussian sources cannot be told apart, nor can those with lighter tails; one of either can be,
-/// beside heavier ones. It says which.
-#[test]
-fn what_cannot_be_told_apart_is_named() {
-    use Law::{Gaussian, Laplace, Uniform};
-    for (laws, mixed) in [
-        ([Laplace, Gaussian, Laplace, Gaussian, Laplace], &[1, 3][..]),
-        ([Laplace, Gaussian, Laplace, Laplace, Laplace], &[]),
-        ([Laplace, Uniform, Laplace, Uniform, Laplace], &[1, 3]),
-        ([Laplace, Uniform, Laplace, Laplace, Laplace], &[]),
-    ] {
-        let (dim, mixing) = (5, normal(5, 14));
-        let rows = times_transposed(&draw(&laws, 4 * ROWS, 14), &mixing, dim);
-        let found = found(&rows, dim, &BATCH);
-        let product = times_transposed(&found.sources.weight, &transposed(&mixing, dim), dim);
-        for (row, source) in product.chunks_exact(dim).zip(&found.sources.each) {
-            let largest = (0..dim).max_by(|&a, &b| row[a].abs().total_cmp(&row[b].abs()));
-            let named = source.interference > 0.03;
-            assert_eq!(
-                named,
-                mixed.contains(&largest.unwrap()),
-                "{source:?} {row:?}"
-            );
-        }
-    }
 }
 
 #[test]
