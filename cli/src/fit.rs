@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod course;
+mod lock;
 mod report;
 mod settings;
 mod size;

@@ -91,8 +91,17 @@ impl Output {
         if last.is_some_and(|&byte| std::path::is_separator(char::from(byte))) {
             return Err(output.failure("ends as a directory does, expected a file to write"));
         }
-        if fs::metadata(&output.target).is_ok_and(|there| !there.is_file()) {
-            return Err(output.failure("is there, but no ordinary file: expected one to replace"));
+        if let Ok(there) = fs::metadata(&output.target) {
+            if !there.is_file() {
+                let reason = "is there, but no ordinary file: expected one to replace";
+                return Err(output.failure(reason));
+            }
+            // A new file takes its place, which asks for no permission to write to the old one.
+            if there.permissions().readonly() {
+                let reason = "is read-only, expected a file to replace: make it writable, or name \
+                              another one";
+                return Err(output.failure(reason));
+            }
         }
         if !folder.exists() {
             let reason = format!("no such folder: {}", folder.display());

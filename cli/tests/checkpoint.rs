@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -21,8 +21,8 @@ fn succeeds(output: &Output) -> String {
     errors
 }
 
-/// Starts `args` and kills it without warning as soon as `file` is another one than before.
-fn kill_behind_the_next(folder: &Path, args: &[&str], file: &str) {
+/// `args` at work, as soon as `file` is another one than before.
+fn saved(folder: &Path, args: &[&str], file: &str) -> Child {
     let path = folder.join(file);
     let before = fs::read(&path).ok();
     let mut child = detfree(folder, args)
@@ -36,6 +36,11 @@ fn kill_behind_the_next(folder: &Path, args: &[&str], file: &str) {
         assert!(Instant::now() < patience, "no checkpoint in a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
+    child
+}
+
+/// Without warning.
+fn kill(mut child: Child) {
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
 }
@@ -64,8 +69,8 @@ fn killed_and_resumed(fit: &[&str]) {
     ];
     let start = [&fit[..], &often].concat();
     let resume = [&start[..], &["--resume"]].concat();
-    kill_behind_the_next(folder, &start, "run");
-    kill_behind_the_next(folder, &resume, "run");
+    kill(saved(folder, &start, "run"));
+    kill(saved(folder, &resume, "run"));
     assert!(!folder.join("killed").exists());
     let errors = succeeds(&detfree(folder, &resume).output().unwrap());
     assert!(first_epoch(&errors) > 1, "{errors}");
@@ -156,4 +161,54 @@ fn budgets_add_up() {
         assert!(epochs >= first, "{epochs} {first}");
         last = epochs;
     }
+}
+
+/// Two runs would save over one another: the second is refused while the first is at work, under another
+/// name of the file too, and what a killed one leaves behind keeps nobody out.
+#[test]
+fn one_run_at_a_time() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let fit = |checkpoint| {
+        let data = ["fit", "toy:rings", "--rows", "2000", "--epochs", "100000"];
+        let slow = ["--patience", "100000", "--layers", "30", "--budget"];
+        let saves = ["--checkpoint-every", "100ms", "--checkpoint", checkpoint];
+        move |budget, more: &[&'static str]| [&data[..], &slow, &[budget], &saves, more].concat()
+    };
+    let first = saved(folder, &fit("run")("60s", &[]), "run");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("run", folder.join("link")).unwrap();
+    for (name, more) in [
+        ("run", &[][..]),
+        ("run", &["--resume"]),
+        #[cfg(unix)]
+        ("link", &["--resume"]),
+    ] {
+        let output = detfree(folder, &fit(name)("60s", more)).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        for piece in [name, "another run", "--checkpoint"] {
+            assert!(errors.contains(piece), "{errors}");
+        }
+    }
+    let other = fit("other")("300ms", &[]);
+    succeeds(&detfree(folder, &other).output().unwrap());
+    assert!(folder.join(".run.detfree-lock").exists());
+    kill(first);
+
+    let again = fit("run")("300ms", &["--resume"]);
+    succeeds(&detfree(folder, &again).output().unwrap());
+    let mut expected = vec!["model.safetensors", "other", "run"];
+    if cfg!(unix) {
+        expected.insert(0, "link");
+    }
+    // A run that is killed while it saves leaves half of a file under a name of its own.
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names
+        .filter(|name| !name.starts_with(".detfree-"))
+        .collect();
+    names.sort();
+    assert_eq!(names, expected);
 }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use detfree::flows::CheckpointError;
 
+use super::lock::Lock;
 use crate::args::Fit;
 use crate::failure::Failure;
 use crate::model_file::Output;
 
 pub(crate) struct Checkpoint {
     output: Output,
+    _lock: Lock,
     every: Duration,
     /// When the file was written, or the program began.
     last: Instant,
@@ -20,12 +22,15 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// # Errors
     ///
-    /// A file that is there and is not to be resumed from; one that cannot be written.
+    /// A file that is there and is not to be resumed from; one that cannot be written, or that another
+    /// run is saved in.
     pub(crate) fn new(options: &Fit) -> Result<Option<Self>, Failure> {
         let Some(path) = &options.checkpoint else {
             return Ok(None);
         };
         let output = Output::probe(path)?;
+        // First: what follows may be the advice to remove the file.
+        let lock = Lock::take(path)?;
         if path.exists() && !options.resume {
             return Err(Failure::Output {
                 path: path.clone(),
@@ -37,6 +42,7 @@ impl Checkpoint {
         }
         Ok(Some(Self {
             output,
+            _lock: lock,
             every: options.checkpoint_every,
             last: Instant::now(),
         }))

@@ -30,6 +30,39 @@ fn outputs_that_cannot_be_written() {
     refuses(&folder, &["unmix", "good.csv", "--mixing", "no/"], &["no/"]);
 }
 
+/// A file that its owner protects is no output, whether by default or by name, and is told so before
+/// training.
+#[test]
+fn outputs_that_are_read_only() {
+    let names = ["model.safetensors", "p.png", "run", "sources.csv", "m.csv"];
+    let files = names.map(|name| (name, &b"kept"[..]));
+    let folder = folder(&[&[("good.csv", &table("1.5,2.5")[..])], &files[..]].concat());
+    for name in names {
+        let path = folder.path().join(name);
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(path, permissions).unwrap();
+    }
+    let fit = ["fit", "good.csv", "--epochs", "1000000"];
+    let unmix = ["unmix", "good.csv"];
+    let named = [&fit[..], &["--out", "free"]].concat();
+    for (args, name) in [
+        (fit.to_vec(), "model.safetensors"),
+        ([&named[..], &["--plot", "p.png"]].concat(), "p.png"),
+        (
+            [&named[..], &["--resume", "--checkpoint", "run"]].concat(),
+            "run",
+        ),
+        (unmix.to_vec(), "sources.csv"),
+        (
+            [&unmix[..], &["--sources", "s.csv", "--mixing", "m.csv"]].concat(),
+            "m.csv",
+        ),
+    ] {
+        refuses(&folder, &args, &[name, "read-only", "writable"]);
+    }
+}
+
 /// A name that says of a picture what it is not is refused before training.
 #[test]
 fn pictures_are_png() {
