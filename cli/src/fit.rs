@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod course;
+mod interrupt;
 mod lock;
 mod report;
 mod settings;
@@ -167,6 +168,8 @@ where
         path: out.path().to_owned(),
         reason,
     })?)?;
+    // The report can be had again.
+    interrupt::end();
 
     if let Some(warning) = trained.warning() {
         eprintln!("detfree: warning: {warning}");

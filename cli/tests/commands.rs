@@ -3,9 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -298,39 +297,6 @@ fn a_budget_ends_training() {
     ]);
     assert_eq!(report["stopped_by"], "budget");
     assert!(number(&report, "seconds") < 20.0, "{report}");
-}
-
-/// Ctrl-C ends training and keeps the best model: exit code 0, and the report says so.
-#[cfg(unix)]
-#[test]
-fn an_interrupt_keeps_the_model() {
-    let place = Place::new();
-    let model = place.path("m");
-    let child = command(&[
-        "fit",
-        "toy:rings",
-        "--layers",
-        "100",
-        "--json",
-        "--out",
-        &model,
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .unwrap();
-    std::thread::sleep(Duration::from_secs(3));
-    let killed = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["stopped_by"], "interrupt");
-    assert!(PathBuf::from(&model).exists());
-    assert_eq!(rows(&stdout(&["sample", &model, "-n", "3"])).len(), 3);
 }
 
 /// One column is no columns; a name that would command a terminal is shown, and kept as it is.

@@ -1,8 +1,6 @@
 //! The course of a training run, whatever it trains: progress, checkpoints, and what ends it early.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use detfree::flows::{FitOptions, FitReport, Progress as Came, Trainer, Training, TrainingRows};
@@ -10,6 +8,7 @@ use detfree::{Backend, Shape};
 
 use crate::failure::Failure;
 use crate::fit::checkpoint::Checkpoint;
+use crate::fit::interrupt;
 use crate::progress::Progress;
 
 pub(crate) struct Course<'a, S> {
@@ -19,7 +18,6 @@ pub(crate) struct Course<'a, S> {
     /// Brings validation to nats per row in the data's own units.
     pub(crate) log_jacobian: f64,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) interrupted: Arc<AtomicBool>,
     pub(crate) progress: Progress,
     pub(crate) checkpoint: Option<Checkpoint>,
     /// How far validation ended below its best epoch.
@@ -61,10 +59,8 @@ impl<S> Course<'_, S> {
             _ => Training::new(trainer, rows, validation, options),
         };
         loop {
-            let over = || {
-                self.interrupted.load(Ordering::Relaxed)
-                    || self.deadline.is_some_and(|end| Instant::now() >= end)
-            };
+            let over =
+                || interrupt::is_raised() || self.deadline.is_some_and(|end| Instant::now() >= end);
             let due = || self.checkpoint.as_ref().is_some_and(Checkpoint::is_due);
             let came = training.epoch(b, || {
                 if over() || due() {

@@ -1,8 +1,6 @@
 //! From a split table to a trained model.
 
 use std::slice;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use detfree::flows::relative::{RelativeFlow, RelativeTrainer, RelativeTraining};
@@ -20,6 +18,7 @@ use crate::data::{Noise, Parts};
 use crate::failure::Failure;
 use crate::fit::checkpoint::Checkpoint;
 use crate::fit::course::Course;
+use crate::fit::interrupt;
 use crate::fit::settings::{FlowSettings, RelativeSettings, ResidualSettings, Settings};
 use crate::progress::Progress;
 
@@ -124,6 +123,7 @@ where
     let unseen = rows_of(&parts.validation, true);
     let validation = model.inputs(&unseen);
     let jacobians = unseen.chunks_exact(dim).map(|row| model.log_jacobian(row));
+    interrupt::listen();
     let mut course = Course {
         training: &training,
         validation: &validation,
@@ -140,7 +140,6 @@ where
         deadline: options
             .budget
             .and_then(|budget| started.checked_add(budget)),
-        interrupted: interrupt_flag(),
         progress: Progress::new(settings.epochs, options.json),
         checkpoint,
         loss: 0.0,
@@ -182,7 +181,7 @@ where
             Stop::Epochs => "epochs",
             Stop::Patience => "patience",
             Stop::Diverged => "divergence",
-            Stop::Observer if course.interrupted.load(Ordering::Relaxed) => "interrupt",
+            Stop::Observer if interrupt::is_raised() => "interrupt",
             Stop::Observer => "budget",
         },
         time: started.elapsed(),
@@ -282,18 +281,4 @@ fn training_rows<T: Scalar>(model: &Model, noise: &Noise, rows: &[f64]) -> Train
             squash: None,
         },
     }
-}
-
-/// Raised by the first Ctrl-C, or what batch systems send instead (SIGTERM, SIGHUP), which ends training and keeps
-/// the best model; a second one ends the program.
-fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&flag);
-    // Where no handler can be set, Ctrl-C keeps its usual meaning.
-    let _ = ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    flag
 }
