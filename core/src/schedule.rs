@@ -38,7 +38,8 @@ impl Quantity {
 /// variance for all such J iff q > L² for the gradient, q ≥ L² for the value. The default takes
 /// q = L for gradients (every moment finite) and q = max(L^1.3, 0.3) for the value, which lies above the
 /// minimiser of variance × cost, and above L^{4/3}, where the fourth moment that an honest standard
-/// error needs becomes finite; below 0.3 the terms would be too rare for 32 samples to tell their variance. Poisson tails have infinite variance for every J with a positive spectral radius.
+/// error needs becomes finite; below 0.3 the terms would be too rare for 32 samples to tell their variance.
+/// Poisson tails have infinite variance for every J with a positive spectral radius.
 ///
 /// ```
 /// use detfree_core::{Quantity, RouletteSchedule};
@@ -63,7 +64,7 @@ enum Law {
 
 /// The least probability of going on with a value: terms that are rarer may be in none of 32 samples, whose
 /// standard error then does not know of them. In the worst case, J = −L I, ±2 standard errors of 32
-/// samples cover 91% and more at every L; without it 81% at L = 0.1 and 18% at 0.02.
+/// samples cover 90% and more (`intervals_cover_rare_terms`); without it 81% at L = 0.1 and 18% at 0.02.
 const SEEN: f64 = 0.3;
 
 /// The exact terms before a certified tail, as in the paper.

@@ -25,8 +25,9 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// Fewer rows than columns + 2, or than validate and are held out and two to train on; a column that has one value in every
-    /// training row; a test table of other columns, or with fractions where there will be noise.
+    /// Fewer rows than columns + 2, or than validate and are held out and two to train on; a column that has
+    /// one value in every training row; a test table of other columns, or with fractions where there will be
+    /// noise.
     pub(crate) fn new(
         data: Table,
         test: Option<Table>,

@@ -148,7 +148,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualFlow<B> {
     /// of their own. About one row in ten stays
     /// somewhat above the tolerance by chance; more do where long series make the estimates' tails heavy,
     /// or where the products allowed do not suffice, and [`Scores::above_tolerance`] counts them. The errors of
-    /// different rows add up in their mean like those of independent ones, or to less.
+    /// different rows add up in their mean like those of independent ones.
     ///
     /// # Errors
     /// [`ScoreError`], where it can be before anything is spent.

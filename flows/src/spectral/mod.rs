@@ -113,8 +113,8 @@ impl<B: DenseBackend> SpectralBound<B> {
     }
 
     /// Shrinks singular values where needed until ‖W‖₂ ≤ `limit` is certified; all of them together where one is
-    /// so large that what is left of it would be rounding. A weight with numbers that
-    /// are not finite is left with a bound of ∞.
+    /// so large that what is left of it would be rounding. A weight with numbers that are not finite is left with
+    /// a bound of ∞.
     ///
     /// # Errors
     /// [`Error::Shape`] where the weight has another shape; the device's.

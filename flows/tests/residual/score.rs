@@ -3,7 +3,7 @@
 use detfree_core::reference::Heap;
 use detfree_core::{Activation, BaseDensity, Key};
 use detfree_flows::residual::{
-    Accuracy, Estimator, ResidualFlow, ResidualOptions, ScoreError, Scores,
+    Accuracy, Estimator, ResidualFlow, ResidualOptions, RowScore, ScoreError, Scores,
 };
 
 use crate::plain;
@@ -37,6 +37,15 @@ fn inputs(rows: usize, dim: usize) -> Vec<f64> {
 fn score(flow: &ResidualFlow<Host>, x: &[f64], accuracy: Accuracy, workers: usize) -> Scores {
     let b = Host::new();
     flow.score(&b, x, accuracy, Key::new(9), workers).unwrap()
+}
+
+/// Rows whose ±2 standard errors interval covers the exact figure.
+fn covered(scores: &Scores, exact: &Scores) -> usize {
+    let rows = scores.rows.iter().zip(&exact.rows);
+    let covers = |(row, exact): &(&RowScore, &RowScore)| {
+        (row.log_density - exact.log_density).abs() <= 2.0 * row.standard_error
+    };
+    rows.filter(covers).count()
 }
 
 const EXACT: Accuracy = Accuracy::Exact {
@@ -81,11 +90,7 @@ fn estimates_cover_exact_scores() {
     let scores = score(&flow, &x, wanted, 2);
     assert!(matches!(scores.estimator, Estimator::Series(_)));
     let rows = || scores.rows.iter().zip(&exact.rows);
-    let covered = rows()
-        .filter(|(row, exact)| {
-            (row.log_density - exact.log_density).abs() <= 2.0 * row.standard_error
-        })
-        .count();
+    let covered = covered(&scores, &exact);
     assert!(covered >= 180, "{covered} of 200 covered");
     assert!(scores.above_tolerance <= 40, "{}", scores.above_tolerance);
     assert_eq!(scores.limited, 0);
@@ -114,18 +119,13 @@ fn estimates_of_few_rows_cover() {
         tolerance: 0.05,
         most_products: 10_000,
     };
-    let mut covered = 0;
+    let mut total = 0;
     for seed in 0..100 {
         let scores = flow.score(&b, &x, wanted, Key::new(seed), 1).unwrap();
         assert!(scores.products <= 20_000);
-        let rows = scores.rows.iter().zip(&exact.rows);
-        covered += rows
-            .filter(|(row, exact)| {
-                (row.log_density - exact.log_density).abs() <= 2.0 * row.standard_error
-            })
-            .count();
+        total += covered(&scores, &exact);
     }
-    assert!(covered >= 180, "{covered} of 200 covered");
+    assert!(total >= 180, "{total} of 200 covered");
 }
 
 /// What cannot be scored is no score within tolerance, however it is computed.
