@@ -49,12 +49,13 @@ pub(crate) enum Action {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         detfree score model.safetensors new.csv > scores.csv\n  \
-        detfree score residual.safetensors new.csv --tol 0.01 > scores.csv")]
+        detfree score residual.safetensors new.csv --tol 0.01 > scores.csv\n  \
+        detfree sample model.safetensors -n 1000 | detfree score model.safetensors -")]
 pub(crate) struct Score {
     /// A model file that fit wrote.
     pub(crate) model: PathBuf,
-    /// A table with the model's columns: .csv, .csv.gz, .npy or IDX. A header must have the model's
-    /// names, in their order.
+    /// A table with the model's columns: .csv, .csv.gz, .npy or IDX, or - for standard input. A header
+    /// must have the model's names, in their order.
     pub(crate) data: PathBuf,
 
     /// Where to compute; cuda needs a build with --features cuda.

@@ -189,6 +189,37 @@ fn samples_look_like_the_data() {
     );
 }
 
+/// What one command writes another reads, packed or not; nothing is no table.
+#[test]
+fn tables_from_standard_input() {
+    let place = Place::new();
+    let model = place.path("m");
+    fit(&[&data("faithful.csv"), "--dequantize", "--out", &model]);
+    let piped = |args: &[&str], file: &str| {
+        let input = fs::File::open(file).unwrap();
+        command(args).stdin(input).output().unwrap()
+    };
+    let faithful = data("faithful.csv");
+    let scores = piped(&["score", &model, "-"], &faithful);
+    assert_eq!(
+        String::from_utf8_lossy(&scores.stdout),
+        stdout(&["score", &model, &faithful])
+    );
+    let out = place.path("digits");
+    let quick = ["--dequantize", "--epochs", "1", "--out", &out];
+    let digits = piped(
+        &[&["fit", "-"][..], &quick].concat(),
+        &data("digits.csv.gz"),
+    );
+    assert!(String::from_utf8_lossy(&digits.stdout).contains("standard input: 64 columns"));
+    assert!(stdout(&["info", &out]).contains("64 of 64 columns"));
+    let empty = place.path("empty");
+    fs::write(&empty, "").unwrap();
+    let refused = piped(&["unmix", "-"], &empty);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("standard input: is empty"));
+}
+
 /// The same seed and thread count give the same file, bit for bit, in either precision.
 #[test]
 fn files_repeat_bit_for_bit() {

@@ -28,9 +28,9 @@ use super::values::{activation, duration, lambda, optimiser, positive, threads};
     detfree fit data/digits.csv.gz --dequantize --model residual --checkpoint digits.run\n  \
     detfree fit train.npy --test test.npy --json")]
 pub(crate) struct Fit {
-    /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, IDX (.gz too), or
-    /// toy:NAME, with the name 8gaussians, moons, half-moons, sine, trimodal, 2spirals, checkerboard or
-    /// rings.
+    /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, IDX (.gz too), - for
+    /// standard input, or toy:NAME, with the name 8gaussians, moons, half-moons, sine, trimodal, 2spirals,
+    /// checkerboard or rings.
     pub(crate) data: String,
 
     /// The kind of model.

@@ -23,8 +23,8 @@ use super::values::threads;
     detfree unmix recording.csv\n  \
     detfree unmix recording.csv --online --sources s.csv --json")]
 pub(crate) struct Unmix {
-    /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, or IDX (.gz too): a row
-    /// for every moment, a column for every sensor.
+    /// A .csv or .csv.gz file (a first line without numbers is a header), .npy, IDX (.gz too), or - for
+    /// standard input: a row for every moment, a column for every sensor.
     pub(crate) data: PathBuf,
 
     /// One row at a time with steps of falling size, as a microcontroller does it, instead of all

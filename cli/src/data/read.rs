@@ -7,13 +7,27 @@ use flate2::read::MultiGzDecoder;
 use super::error::{DataError, Problem};
 use super::{Format, Table, csv, idx, npy};
 
+/// The name of standard input.
+const STDIN: &str = "-";
+
 /// Reads a table of CSV, .npy or IDX, each gzipped or not: the content decides, not the name.
 pub(crate) fn read(path: &Path) -> Result<Table, DataError> {
-    let origin = path.display().to_string();
-    match contents(path).and_then(|bytes| parse(&bytes)) {
+    let (origin, contents) = if path == Path::new(STDIN) {
+        ("standard input".to_owned(), standard_input())
+    } else {
+        (path.display().to_string(), contents(path))
+    };
+    match contents.and_then(unpack).and_then(|bytes| parse(&bytes)) {
         Ok((format, cells)) => Ok(Table::new(origin, format, cells)),
         Err(problem) => Err(problem.of(&origin)),
     }
+}
+
+fn standard_input() -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut input = io::stdin().lock();
+    input.read_to_end(&mut bytes).map_err(Problem::Unreadable)?;
+    Ok(bytes)
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -21,13 +35,17 @@ fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
     if path.is_dir() {
         return Err(Problem::Directory);
     }
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
+    fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if path.to_string_lossy().starts_with("toy:") => {
             Problem::ToyElsewhere
         }
         io::ErrorKind::NotFound => Problem::Missing,
         _ => Problem::Unreadable(error),
-    })?;
+    })
+}
+
+/// What was packed by gzip, if it was.
+fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     if !bytes.starts_with(b"\x1f\x8b") {
         return Ok(bytes);
     }
