@@ -202,7 +202,14 @@ fn toy(options: &Fit) -> Option<&str> {
 
 /// The data, and the table to hold out where there is one.
 fn load(options: &Fit, key: Key) -> Result<(Table, Option<Table>), Failure> {
-    let test = options.test.as_deref().map(data::read).transpose()?;
+    let test = options.test.as_deref();
+    if options.data == data::STDIN && test == Some(Path::new(data::STDIN)) {
+        return Err(Failure::Option(
+            "DATA and --test are both standard input, which is read once: give one of them as a file"
+                .to_owned(),
+        ));
+    }
+    let test = test.map(data::read).transpose()?;
     let Some(name) = toy(options) else {
         return Ok((data::read(Path::new(&options.data))?, test));
     };

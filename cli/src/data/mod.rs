@@ -16,7 +16,7 @@ mod toy;
 
 pub(crate) use dequantize::{Noise, integer_columns, integer_warning};
 pub(crate) use error::DataError;
-pub(crate) use read::read;
+pub(crate) use read::{STDIN, read};
 pub(crate) use repeated::{repeated_columns, repeated_warning};
 pub(crate) use split::Parts;
 pub(crate) use table::{Format, Table, columns};

@@ -8,7 +8,7 @@ use super::error::{DataError, Problem};
 use super::{Format, Table, csv, idx, npy};
 
 /// The name of standard input.
-const STDIN: &str = "-";
+pub(crate) const STDIN: &str = "-";
 
 /// Reads a table of CSV, .npy or IDX, each gzipped or not: the content decides, not the name.
 pub(crate) fn read(path: &Path) -> Result<Table, DataError> {

@@ -30,6 +30,7 @@ fn files_that_are_no_tables() {
     ] {
         refuses(&folder, args, &["toy:moons", "only the DATA of fit"]);
     }
+    refuses(&folder, &["fit", "-", "--test", "-"], &["--test", "once"]);
     for (data, pieces) in [
         ("absent.csv", &["absent.csv", "no such file"][..]),
         ("folder.csv", &["folder.csv", "directory"]),
