@@ -25,7 +25,7 @@ impl Shape {
 /// What [`Backend::fill`] writes.
 ///
 /// Random fills are functions of (key, row, column) alone, with row `r` of the batch numbered
-/// `first_row + r`: two shards of one batch that state their first rows never repeat a probe.
+/// `first_row + r` modulo 2⁶⁴: two shards of one batch that state their first rows never repeat a probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fill {
     /// Every element is this number.

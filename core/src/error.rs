@@ -108,11 +108,19 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 what,
                 expected,
                 found,
-            } => write!(
-                f,
-                "{what} has {} rows of {} numbers where {} rows of {} are needed",
-                found.rows, found.dim, expected.rows, expected.dim
-            ),
+            } => {
+                let plural = |count| if count == 1 { "" } else { "s" };
+                let (row, number) = (plural(found.rows), plural(found.dim));
+                write!(
+                    f,
+                    "{what} has {} row{row} of {} number{number} where {} row{} of {} are needed",
+                    found.rows,
+                    found.dim,
+                    expected.rows,
+                    plural(expected.rows),
+                    expected.dim
+                )
+            }
             Self::Schedule(error) => error.fmt(f),
             Self::Singular => f.write_str(
                 "the matrix is singular to working precision, so it has no inverse: \
@@ -140,6 +148,14 @@ mod tests {
     }
 
     /// What is refused never reads like what is expected, and no dimension divides by 0.
+    #[test]
+    fn one_row_is_no_rows() {
+        let refused: Result<(), Error<Infallible>> = Error::check_whole_rows(5, 2);
+        let said = refused.map_err(|error| std::string::ToString::to_string(&error));
+        let wanted = "the last row has 1 row of 1 number where 1 row of 2 are needed";
+        assert_eq!(said.as_ref().map_err(|said| &**said), Err(wanted));
+    }
+
     #[test]
     fn numbers_that_make_no_such_batch() {
         for (rows, dim, numbers, found) in [

@@ -193,7 +193,7 @@ mod owned {
         Workspace,
     };
 
-    /// log det(I + J) with an error bar, from `samples` independent batches of Rademacher probes.
+    /// log det(I + J) with an error bar, from `samples` independent batches of Rademacher probes, two at least.
     ///
     /// `op` holds the same J in every row (a row is a probe; 16 are a good number), and
     /// `contraction` bounds its norm: ‖J‖ ≤ contraction < 1.
@@ -218,7 +218,8 @@ mod owned {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Schedule`] unless 0 < `contraction` < 1; the device's.
+    /// [`Error::Schedule`] unless 0 < `contraction` < 1; [`Error::Invalid`] for an operator without rows; the
+    /// device's.
     pub fn log_det<B: Allocate, O: Operator<B>>(
         b: &B,
         op: &mut O,
@@ -238,7 +239,8 @@ mod owned {
     /// chooses the number of fresh probes ([`LogDet::estimate_to_tolerance`]).
     ///
     /// # Errors
-    /// [`Error::Schedule`] unless 0 < `contraction` < 1; the device's.
+    /// [`Error::Schedule`] unless 0 < `contraction` < 1; [`Error::Invalid`] for an operator without rows; the
+    /// device's.
     pub fn log_det_to_tolerance<B: Allocate, O: Operator<B>>(
         b: &B,
         op: &mut O,

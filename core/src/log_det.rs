@@ -160,7 +160,7 @@ impl LogDet {
     ) -> Result<Work, Error<B::Error>> {
         let shape = op.shape(b);
         if let Some(weights) = weights {
-            Error::check_rows("the row weights", shape.rows, b.row_count(weights))?;
+            Error::check_rows("the batch of row weights", shape.rows, b.row_count(weights))?;
         }
         let series = self.series(first);
         let mut work = Work::default();

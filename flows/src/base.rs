@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use detfree_core::{Backend, BaseDensity, Fill, Key, Scalar, Shape};
 
-/// z ← independent draws from `base`, row r from row `first_row` + r of the key's stream.
+/// z ← independent draws from `base`, row r from row `first_row` + r (modulo 2⁶⁴) of the key's stream.
 pub(crate) fn draw<B: Backend>(
     b: &B,
     base: BaseDensity,
@@ -23,7 +23,7 @@ pub(crate) fn draw<B: Backend>(
     let Shape { rows, dim } = b.shape(z);
     let mut host = Vec::with_capacity(rows * dim);
     for r in 0..rows as u64 {
-        let uniforms = (0..dim as u32).map(|j| key.uniform(first_row + r, j));
+        let uniforms = (0..dim as u32).map(|j| key.uniform(first_row.wrapping_add(r), j));
         host.extend(uniforms.map(|u| B::Scalar::from_f64(base.quantile(u))));
     }
     b.upload(&host, z)

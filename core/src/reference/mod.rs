@@ -196,14 +196,14 @@ pub fn fill_row<T: Scalar>(what: Fill, r: usize, row: &mut [T]) {
             key,
             first_row,
             scale,
-        } => fill_signs(key, first_row + r as u64, scale, row),
+        } => fill_signs(key, first_row.wrapping_add(r as u64), scale, row),
         Fill::Gaussian {
             key,
             first_row,
             scale,
         } => {
             for (block, pair) in row.chunks_mut(2).enumerate() {
-                let normals = key.normal_pair(first_row + r as u64, block as u32);
+                let normals = key.normal_pair(first_row.wrapping_add(r as u64), block as u32);
                 for (x, normal) in pair.iter_mut().zip(normals) {
                     *x = T::from_f64(scale * normal);
                 }
@@ -215,7 +215,7 @@ pub fn fill_row<T: Scalar>(what: Fill, r: usize, row: &mut [T]) {
             index,
             scale,
         } => {
-            fill_signs(key, first_row + r as u64, scale, row);
+            fill_signs(key, first_row.wrapping_add(r as u64), scale, row);
             for (column, x) in row.iter_mut().enumerate() {
                 if (index & column as u32).count_ones() & 1 == 1 {
                     *x = -*x;
