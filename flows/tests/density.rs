@@ -217,3 +217,55 @@ fn what_cannot_be_is_refused() {
     }
     assert!(matches!(Density::new(&b, steep), Err(Error::Schedule(_))));
 }
+
+/// A model made by hand is held to what one of a file is.
+#[test]
+fn what_a_file_could_not_hold_is_refused() {
+    let b = Heap::<f64>::new();
+    let refused = |change: &dyn Fn(&mut Model)| {
+        let mut model = relative();
+        change(&mut model);
+        assert!(model.to_bytes().is_err());
+        let density = Density::new(&b, model);
+        assert!(matches!(density, Err(Error::Invalid(_))), "{density:?}");
+    };
+    refused(&|model| model.columns.clear());
+    refused(&|model| model.standardisation.mean.truncate(1));
+    refused(&|model| model.standardisation.scale.clear());
+    for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        refused(&|model| model.standardisation.scale[1] = scale);
+    }
+    refused(&|model| model.dequantized.push(2));
+    refused(&|model| {
+        let (lambda, levels) = (f64::NAN, 10.0);
+        model.squash = Some(Squash { lambda, levels });
+    });
+}
+
+/// What is missing has no density, and far out it is zero.
+#[test]
+fn missing_numbers_are_no_rows() {
+    let b = Heap::<f64>::new();
+    for model in [relative(), residual()] {
+        let density = Density::new(&b, model).unwrap();
+        let found = density.log_likelihood(&b, &[3.0, -7.0, f64::NAN, -7.0], EXACT, 1);
+        let invalid = matches!(found, Err(ScoreError::Compute(Error::Invalid(_))));
+        assert!(invalid, "{found:?}");
+        let found = density.log_likelihood(&b, &[3.0, -7.0, f64::INFINITY, -7.0], EXACT, 1);
+        assert_eq!(found.unwrap().values[1], f64::NEG_INFINITY);
+    }
+}
+
+/// The stream of samples has 2⁶⁴ rows, and begins anew behind the last one.
+#[test]
+fn the_last_row_of_a_stream_is_followed_by_the_first() {
+    let b = Heap::<f64>::new();
+    for base in [BaseDensity::Normal, BaseDensity::Logistic] {
+        let density = Density::new(&b, Model { base, ..relative() }).unwrap();
+        let sample = |first, rows| {
+            let sampled = density.sample(&b, Key::new(1), first, rows, TO_WITHIN);
+            sampled.unwrap().rows
+        };
+        assert_eq!(sample(u64::MAX, 2)[2..], sample(0, 1));
+    }
+}

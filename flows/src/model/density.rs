@@ -3,6 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use detfree_core::{Allocate, Backend, Error, FlowBackend, Key, ScheduleError, Shape};
 
@@ -94,11 +95,16 @@ pub struct Samples {
 }
 
 impl<B: FlowBackend + Allocate> Density<B> {
+    /// The density of `model`, its flow in the backend's memory and precision.
+    ///
     /// # Errors
     /// [`Error::Shape`] and [`Error::Invalid`] where a model made by hand contradicts itself;
     /// [`Error::Schedule`] where the weights of a residual flow do not certify that its blocks are
     /// contractions; the device's.
     pub fn new(b: &B, model: Model) -> Result<Self, Error<B::Error>> {
+        if let Some(flaw) = model.flaw() {
+            return Err(Error::Invalid(flaw));
+        }
         let (dim, base) = (model.dim(), model.base);
         let flow = match &model.flow {
             FlowParameters::Relative(flow) => {
@@ -151,7 +157,8 @@ impl<B: FlowBackend + Allocate + Sync> Density<B> {
     /// figures for the same rows, model and accuracy. Those of a relative flow are always exact.
     ///
     /// # Errors
-    /// As [`ResidualFlow::score`]; [`Error::Shape`] where `rows` is no whole number of rows;
+    /// As [`ResidualFlow::score`]; [`Error::Shape`] where `rows` is no whole number of rows; [`Error::Invalid`]
+    /// where one of them holds NaN, which has no density;
     /// [`Error::Singular`] where a relative flow has a singular weight; the device's.
     pub fn log_likelihood(
         &self,
@@ -162,6 +169,11 @@ impl<B: FlowBackend + Allocate + Sync> Density<B> {
     ) -> Result<LogLikelihoods, ScoreError<B::Error>> {
         let dim = self.model.dim();
         Error::check_whole_rows(rows.len(), dim)?;
+        if rows.iter().any(|x| x.is_nan()) {
+            let reason =
+                "a number of the rows is NaN: remove such rows, or replace what is missing";
+            return Err(ScoreError::Compute(Error::Invalid(reason)));
+        }
         let inputs = self.model.inputs(rows);
         let mut found = match &self.flow {
             Flow::Relative(flow) => exact(b, flow, &inputs, dim)?,
@@ -209,6 +221,14 @@ impl<B: Backend> Density<B> {
     #[must_use]
     pub const fn model(&self) -> &Model {
         &self.model
+    }
+}
+
+impl<B: Backend> fmt::Debug for Density<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Density")
+            .field("model", &self.model)
+            .finish_non_exhaustive()
     }
 }
 

@@ -267,29 +267,35 @@ impl Model {
     /// Refuses a model that could not have been trained.
     fn check(&self) -> Result<(), String> {
         let dim = self.dim();
-        let Standardisation { mean, scale } = &self.standardisation;
-        let flow = match &self.flow {
+        let flow = || match &self.flow {
             FlowParameters::Relative(flow) => flow.flaw(dim),
             FlowParameters::Residual(flow) => flow.flaw(dim),
         };
-        let flaw = if dim == 0 {
-            "it has no columns"
-        } else if let Some(flaw) = flow {
-            return Err(flaw);
+        let flaw = self.flaw().map(str::to_owned).or_else(flow);
+        flaw.map_or(Ok(()), Err)
+    }
+
+    /// What could not have been trained, of everything but the flow.
+    pub(super) fn flaw(&self) -> Option<&'static str> {
+        let dim = self.dim();
+        let Standardisation { mean, scale } = &self.standardisation;
+        if dim == 0 {
+            Some("the model has no columns")
         } else if mean.len() != dim
             || scale.len() != dim
             || !mean.iter().all(|x| x.is_finite())
             || !scale.iter().all(|&x| x > 0.0 && x.is_finite())
         {
-            "its standardisation is not a finite mean and a positive scale per column"
+            Some(
+                "the standardisation of a model has a finite mean and a positive scale for every column",
+            )
         } else if self.squash.is_some_and(|squash| !squash.is_sound()) {
-            "the logit's lambda is not between 0 and 1/2, or its range is not positive"
+            Some("the logit's lambda is not between 0 and 1/2, or its range is not positive")
         } else if self.dequantized.iter().any(|&c| c >= dim) {
-            "it names a dequantised column that it does not have"
+            Some("the model names a dequantised column that it does not have")
         } else {
-            return Ok(());
-        };
-        Err(flaw.to_owned())
+            None
+        }
     }
 }
 
