@@ -14,8 +14,8 @@ use detfree_core::{Backend, Error, Key};
 pub use checkpoint::{CheckpointError, Difference};
 pub use feed::TrainingRows;
 pub use rate::Schedule;
-pub(crate) use trainer::or_none;
 pub use trainer::{Drift, State, StepReport, Trainer, Validation};
+pub(crate) use trainer::{check_batch, check_rate, or_none};
 pub use training::{Progress, Training};
 
 /// How to train.
@@ -23,7 +23,7 @@ pub use training::{Progress, Training};
 pub struct FitOptions {
     /// The most epochs.
     pub epochs: u32,
-    /// Rows of a minibatch, all where there are fewer; a remainder waits for the next epoch's
+    /// Rows of a minibatch, one at least and all where there are fewer; a remainder waits for the next epoch's
     /// shuffle.
     pub batch: usize,
     /// The initial learning rate μ.
@@ -134,7 +134,7 @@ pub struct FitReport {
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] where rows do not fit the trainer; the device's.
+/// As [`Training::epoch`].
 pub fn fit<B: Backend, T: Trainer<B>>(
     b: &B,
     trainer: &mut T,

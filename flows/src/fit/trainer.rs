@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 
-use detfree_core::{Backend, Error};
+use detfree_core::{Backend, Error, Shape};
 
 use crate::norm::largest;
 
@@ -14,8 +14,8 @@ pub trait Trainer<B: Backend>: Send {
     /// One step of ascent on the mean log-likelihood of `batch`, row-major, at learning rate `rate`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the batch does not fit; [`Error::Singular`] where a weight is; the
-    /// device's.
+    /// [`Error::Shape`] where the batch does not fit; [`Error::Invalid`] for a rate that is negative or not
+    /// finite; [`Error::Singular`] where a weight is; the device's.
     fn step(
         &mut self,
         b: &B,
@@ -82,6 +82,28 @@ pub enum State<'a, B: Backend> {
     Count(&'a mut u64),
     /// What never changes, by its name and in words: a run with another value is another run.
     Setting(&'static str, String),
+}
+
+/// Refuses batches that no step could be taken on.
+pub(crate) fn check_batch<E>(shape: Shape, dim: usize) -> Result<(), Error<E>> {
+    Error::check_shape("a batch", Shape::new(shape.rows, dim), shape)?;
+    if shape.rows == 0 {
+        return Err(Error::Invalid(
+            "a step is taken on the rows of a batch: give it at least one",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses learning rates that would spoil every weight.
+pub(crate) fn check_rate<E>(rate: f64) -> Result<(), Error<E>> {
+    if rate >= 0.0 && rate.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(
+            "the learning rate must be finite and not negative: try 1e-3",
+        ))
+    }
 }
 
 /// A setting that may be left out, in words.

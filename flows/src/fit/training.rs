@@ -1,14 +1,15 @@
 //! A training run with the caller in control between its steps.
 
+use core::fmt;
 use core::ops::ControlFlow;
 
-use detfree_core::{Backend, Error};
+use detfree_core::{Backend, Error, Scalar};
 
 use super::feed::Feed;
 use super::rate::Rate;
 use super::{
     CheckpointError, Drift, EpochReport, FitOptions, FitReport, StepReport, Stop, Tracked, Trainer,
-    TrainingRows, Validation,
+    TrainingRows, Validation, check_rate,
 };
 
 /// A training run that its caller takes an epoch at a time, or less, and may save.
@@ -128,7 +129,8 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     ///
     /// # Errors
     /// [`Error::Shape`] where rows do not fit the trainer, or are not whole; [`Error::Invalid`] without rows to
-    /// train on or to validate with, or for a learning rate that is negative or not finite; the device's.
+    /// train on or to validate with, for rows that are not finite, or for a learning rate that is negative or not
+    /// finite; the device's.
     pub fn epoch(
         &mut self,
         b: &B,
@@ -231,23 +233,36 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
     /// Refuses what no training comes of.
     fn check(&self) -> Result<(), Error<B::Error>> {
         let dim = self.rows.noise.len();
+        if dim == 0 {
+            return Err(Error::Invalid(
+                "the noise of training rows has a width for every column, zero for none: \
+                 give as many as there are columns",
+            ));
+        }
         for rows in [&self.rows.values, self.validation] {
             Error::check_whole_rows(rows.len(), dim)?;
         }
-        let rate = self.options.learning_rate;
         if self.rows.values.is_empty() {
             Err(Error::Invalid("there are no rows to train on: give some"))
         } else if self.validation.is_empty() {
             Err(Error::Invalid(
                 "there are no rows to validate with, which tell the weights to keep: set some apart",
             ))
-        } else if !(rate >= 0.0 && rate.is_finite()) {
+        } else if self.feed.shuffles() == 0 && !self.is_finite() {
             Err(Error::Invalid(
-                "the learning rate must be finite and not negative: try 1e-3",
+                "a number of the rows to train on or to validate with is not finite, or a width of noise \
+                 is negative: remove such rows, or use double precision for very large numbers",
             ))
         } else {
-            Ok(())
+            check_rate(self.options.learning_rate)
         }
+    }
+
+    fn is_finite(&self) -> bool {
+        let TrainingRows { values, noise, .. } = self.rows;
+        let mut rows = values.iter().chain(self.validation).map(|x| x.to_f64());
+        let mut widths = noise.iter().map(|x| x.to_f64());
+        rows.all(f64::is_finite) && widths.all(|w| w >= 0.0 && w.is_finite())
     }
 
     fn over(&self) -> Option<Stop> {
@@ -282,6 +297,17 @@ impl<'a, B: Backend, T: Trainer<B>> Training<'a, B, T> {
             learning_rate: self.rate.last,
             tracked: found.drift.map(|drift| self.followed.report(drift)),
         }
+    }
+}
+
+impl<B: Backend, T: fmt::Debug> fmt::Debug for Training<'_, B, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Training")
+            .field("trainer", &self.trainer)
+            .field("options", &self.options)
+            .field("epochs", &self.epochs)
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
     }
 }
 

@@ -70,7 +70,8 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
     /// that acts on `side` of every layer.
     ///
     /// # Errors
-    /// [`Error::Singular`] where a weight to be tracked is; the device's.
+    /// [`Error::Singular`] where a weight to be tracked is; [`Error::Invalid`] for a momentum's decay outside of
+    /// [0, 1); the device's.
     pub fn new(
         b: &B,
         flow: &RelativeFlow<B>,
@@ -78,6 +79,13 @@ impl<B: FlowBackend + Allocate> OptimiserState<B> {
         optimiser: Optimiser,
         side: Side,
     ) -> Result<Self, Error<B::Error>> {
+        if let Optimiser::Momentum { decay } = optimiser
+            && !(0.0..1.0).contains(&decay)
+        {
+            return Err(Error::Invalid(
+                "the decay of momentum is at least 0 and below 1: try 0.9",
+            ));
+        }
         let dim = shape.dim;
         let zeros = || -> Result<Affine<B::Batch>, B::Error> {
             let mut weight = b.batch(Shape::new(dim, dim))?;

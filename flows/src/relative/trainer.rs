@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use core::fmt;
 use core::ops::RangeInclusive;
 
 use detfree_core::{Affine, Allocate, Backend, Error, FlowBackend, Shape, Side};
@@ -11,7 +12,7 @@ use super::clip::Clip;
 use super::last_layer::LastLayer;
 use super::shards::directions;
 use super::{Evaluator, FlowTape, Optimiser, OptimiserState, RelativeFlow, ShardedGradient};
-use crate::fit::{State, StepReport, Trainer, Validation, or_none};
+use crate::fit::{State, StepReport, Trainer, Validation, check_batch, check_rate, or_none};
 use crate::norm::check_clip;
 
 /// Dimensions in which a step is quicker in shards of its rows, a thread's each, than with threads that
@@ -74,8 +75,8 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
     /// For steps on batches of `shape`.
     ///
     /// # Errors
-    /// [`Error::Singular`] where a weight to be tracked is; [`Error::Invalid`] for a `clip` that is not above 0;
-    /// [`Error::Shape`] where `shape` has rows of another length than the flow; the device's.
+    /// [`Error::Singular`] where a weight to be tracked is; [`Error::Invalid`] for a `clip` that is not above 0,
+    /// a momentum's decay outside of [0, 1), or batches without rows; [`Error::Shape`] where `shape` has rows of another length than the flow; the device's.
     pub fn new(
         b: &B,
         flow: RelativeFlow<B>,
@@ -89,7 +90,7 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
             workers,
         } = training;
         check_clip(clip)?;
-        Error::check_shape("a batch", Shape::new(shape.rows, flow.dim(b)), shape)?;
+        check_batch(shape, flow.dim(b))?;
         // What is followed exactly needs the factors of the whole batch.
         let followed = optimiser == Optimiser::Sgd;
         let gradient = if workers > 1 && SHARDED.contains(&shape.dim) && !followed {
@@ -122,6 +123,17 @@ impl<B: Backend> RelativeTrainer<B> {
     }
 }
 
+impl<B: Backend> fmt::Debug for RelativeTrainer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelativeTrainer")
+            .field("depth", &self.current.depth())
+            .field("activation", &self.current.activation)
+            .field("base", &self.current.base)
+            .field("training", &self.training)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
     fn step(
         &mut self,
@@ -129,6 +141,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for RelativeTrainer<B> {
         batch: &[B::Scalar],
         rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
+        check_rate(rate)?;
         let (flow, tape, state) = (&mut self.current, &mut self.tape, &mut self.state);
         let (log_density, directions) = match &mut self.gradient {
             Gradient::Fused => return state.step(b, flow, tape, batch, rate),

@@ -15,9 +15,11 @@ mod score;
 mod start;
 mod sweep;
 mod trainer;
+mod training;
 mod turn;
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use detfree_core::{
     Activation, Allocate, Backend, BaseDensity, Error, FlowBackend, Key, ScheduleError,
@@ -31,7 +33,8 @@ pub use inverse::{Inversion, InversionError};
 pub use parameters::{BlockParameters, ResidualParameters};
 pub use score::{Accuracy, RowScore, ScoreError, Scores};
 pub use sweep::{Sweep, Tape};
-pub use trainer::{ResidualTrainer, ResidualTraining};
+pub use trainer::ResidualTrainer;
+pub use training::ResidualTraining;
 
 /// What a new flow is like.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,10 +78,13 @@ pub struct ResidualFlow<B: Backend> {
     pub(crate) blocks: Vec<Block<B>>,
     pub(crate) dim: usize,
     pub(crate) base: BaseDensity,
+    /// Whether it was drawn, and not made of given numbers.
+    random: bool,
 }
 
 impl<B: FlowBackend + Allocate> ResidualFlow<B> {
-    /// A flow of random blocks that starts near the identity.
+    /// A flow of random blocks that starts near the identity. The first batch that
+    /// [`ResidualTrainer`] is given chooses the affine maps behind them.
     ///
     /// # Errors
     /// [`Error::Schedule`] unless 0 < `lipschitz` < 1; [`Error::Invalid`] without blocks, dimensions or a
@@ -107,11 +113,11 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
             let (activation, lipschitz) = (options.activation, options.lipschitz);
             blocks.push(Block::random(b, &widths, activation, lipschitz, key)?);
         }
-        Self::new(blocks, dim, options.base)
+        Self::new(blocks, dim, options.base, true)
     }
 
     /// The flow with these numbers. Its Lipschitz bounds are certified anew: what `parameters` says
-    /// of them is the bound that training may go up to.
+    /// of them is the bound that training may go up to. Training goes on from these numbers.
     ///
     /// # Errors
     /// [`Error::Schedule`] where a block is not certified to be a contraction; [`Error::Shape`] where
@@ -141,14 +147,24 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
             }
             blocks.push(block);
         }
-        Self::new(blocks, dim, base)
+        Self::new(blocks, dim, base, false)
     }
 
-    fn new(blocks: Vec<Block<B>>, dim: usize, base: BaseDensity) -> Result<Self, Error<B::Error>> {
+    fn new(
+        blocks: Vec<Block<B>>,
+        dim: usize,
+        base: BaseDensity,
+        random: bool,
+    ) -> Result<Self, Error<B::Error>> {
         if blocks.is_empty() || dim == 0 {
             return Err(Error::Invalid(EMPTY));
         }
-        Ok(Self { blocks, dim, base })
+        Ok(Self {
+            blocks,
+            dim,
+            base,
+            random,
+        })
     }
 
     /// The flow's numbers on the host.
@@ -166,10 +182,14 @@ impl<B: FlowBackend + Allocate> ResidualFlow<B> {
     /// A copy with memory of its own.
     ///
     /// # Errors
-    /// The device's.
+    /// As [`Self::from_parameters`], for weights that are not certified any more; the device's.
     pub fn duplicate(&self, b: &B) -> Result<Self, Error<B::Error>> {
         let parameters = self.to_parameters(b)?;
-        Self::from_parameters(b, self.dim, &parameters, self.base)
+        let copy = Self::from_parameters(b, self.dim, &parameters, self.base)?;
+        Ok(Self {
+            random: self.random,
+            ..copy
+        })
     }
 }
 
@@ -217,9 +237,28 @@ impl<B: Backend> ResidualFlow<B> {
         self.base
     }
 
+    /// Whether the affine maps behind its blocks wait for data: those of a random flow that was never
+    /// trained. Numbers that were given are meant.
+    pub(crate) fn awaits_data(&self) -> bool {
+        let mut blocks = self.blocks.iter();
+        self.random && blocks.all(Block::is_unscaled)
+    }
+
     /// The certified bound of each block's Lipschitz constant as its weights are now.
     pub fn contractions(&self) -> impl Iterator<Item = f64> + '_ {
         self.blocks.iter().map(Block::contraction)
+    }
+}
+
+/// Its extent, without its numbers, which may be on a device.
+impl<B: Backend> fmt::Debug for ResidualFlow<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResidualFlow")
+            .field("dim", &self.dim)
+            .field("depth", &self.depth())
+            .field("lipschitz", &self.lipschitz())
+            .field("base", &self.base)
+            .finish_non_exhaustive()
     }
 }
 

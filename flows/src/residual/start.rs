@@ -37,6 +37,12 @@ impl<B: FlowBackend> Tape<B> {
 }
 
 impl<B: Backend> Block<B> {
+    /// Whether its affine map is the identity still.
+    pub(super) fn is_unscaled(&self) -> bool {
+        let mut numbers = self.log_scale.iter().chain(&self.shift);
+        numbers.all(|&x| x == 0.0)
+    }
+
     fn standardise(&mut self, output: &[B::Scalar]) {
         let dim = self.shift.len().max(1);
         let rows = (output.len() / dim) as f64;

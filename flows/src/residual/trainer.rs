@@ -2,42 +2,22 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use detfree_core::{
-    Activation, Adam, Allocate, Backend, Draw, Error, FlowBackend, Key, Quantity, Shape,
+    Activation, Adam, Allocate, Backend, Draw, Error, FlowBackend, Quantity, Shape,
 };
 
 use super::ascent::Ascent;
 use super::evaluate::Evaluator;
-use super::{Block, Estimator, EstimatorChoice, Gradients, ResidualFlow, Sweep, Tape};
-use crate::fit::{State, StepReport, Trainer, Validation, or_none};
+use super::{Block, Estimator, Gradients, ResidualFlow, ResidualTraining, Tape};
+use crate::fit::{State, StepReport, Trainer, Validation, check_batch, check_rate};
 use crate::norm::{check_clip, clip_factor};
 
 /// What the streams of the key are for.
 const STEPS: u64 = 0;
 const VALIDATION: u64 = 1;
-
-/// How to train a residual flow.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ResidualTraining {
-    /// Of the log-determinants and their gradients.
-    pub estimator: EstimatorChoice,
-    /// When the gradients of the log-determinants are taken.
-    pub sweep: Sweep,
-    /// The largest norm of a gradient: a longer one is scaled down to it.
-    pub clip: Option<f64>,
-    /// d of the average w̄ ← d w̄ + (1 − d) w that is evaluated instead of the weights, in (0, 1). In its
-    /// first steps t it is (1 + t)/(10 + t), where that is less.
-    pub average: Option<f64>,
-    /// Over how many steps the learning rate rises to what it is meant to be.
-    pub warm_up: u64,
-    /// Into how many shards a batch is cut, each for a thread; threads share the products of a single
-    /// one, which suits nets that are wide beside a shard's rows.
-    pub shards: usize,
-    /// The stream of the estimators.
-    pub key: Key,
-}
 
 /// A flow with all that training it needs.
 ///
@@ -46,6 +26,53 @@ pub struct ResidualTraining {
 /// until every block's Lipschitz constant is certified to be at most its bound: in every step, so that
 /// the variance of the next one's estimates is what their schedule promises. The running average is
 /// certified before an evaluation.
+///
+/// The first batch that a new flow is given, [`ResidualFlow::random`], also chooses the affine maps behind its
+/// blocks: outputs then have mean 0 and deviation 1 in every column (Kingma and Dhariwal 2018, section 3.1). A flow
+/// that was trained, or made of given numbers, goes on with those it has.
+///
+/// ```
+/// use detfree_core::{Activation, BaseDensity, Key, Shape, reference::Heap};
+/// use detfree_flows::residual::{
+///     EstimatorChoice, ResidualFlow, ResidualOptions, ResidualTrainer, ResidualTraining, Sweep,
+/// };
+/// use detfree_flows::{Trainer, toy::Toy};
+/// let (b, key) = (Heap::<f64>::new(), Key::new(1));
+/// let batch = |n: u64| -> Vec<f64> { (50 * n..50 * n + 50).flat_map(|row| Toy::HalfMoons.sample(key, row)).collect() };
+/// let options = ResidualOptions {
+///     blocks: 4,
+///     hidden: vec![16, 16],
+///     activation: Activation::Sine,
+///     lipschitz: 0.9,
+///     base: BaseDensity::Normal,
+/// };
+/// let how = ResidualTraining {
+///     estimator: EstimatorChoice::Auto,
+///     sweep: Sweep::Reverse,
+///     clip: None,
+///     average: None,
+///     warm_up: 0,
+///     shards: 1,
+///     key,
+/// };
+/// let flow = ResidualFlow::random(&b, 2, &options, key)?;
+/// let mut trainer = ResidualTrainer::new(&b, flow, Shape::new(50, 2), how)?;
+/// trainer.step(&b, &batch(0), 0.0)?;
+/// let first = trainer.validate(&b, &batch(100))?;
+/// for step in 1..60 {
+///     trainer.step(&b, &batch(step), 1e-2)?;
+/// }
+/// let last = trainer.validate(&b, &batch(100))?;
+/// assert!(last.mean > first.mean + 0.1);
+/// trainer.keep(&b)?;
+/// // The same numbers again, such as a model file's: training goes on from them.
+/// let kept = trainer.flow().to_parameters(&b)?;
+/// let flow = ResidualFlow::from_parameters(&b, 2, &kept, BaseDensity::Normal)?;
+/// let mut trainer = ResidualTrainer::new(&b, flow, Shape::new(50, 2), how)?;
+/// trainer.step(&b, &batch(60), 1e-3)?;
+/// assert!(trainer.validate(&b, &batch(100))?.mean > first.mean + 0.1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ResidualTrainer<B: Backend> {
     current: ResidualFlow<B>,
     average: Option<ResidualFlow<B>>,
@@ -55,6 +82,8 @@ pub struct ResidualTrainer<B: Backend> {
     shards: Vec<Shard<B>>,
     ascents: Vec<Ascent<B>>,
     evaluator: Evaluator<B>,
+    /// Whether the first batch chooses the affine maps.
+    new: bool,
     /// Steps taken.
     steps: u64,
 }
@@ -82,7 +111,8 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
     ///
     /// # Errors
     /// [`Error::Schedule`] where the estimator asked for is not certified for the flow's bound;
-    /// [`Error::Invalid`] for a flow without blocks, a `clip` that is not above 0, or an `average` outside of
+    /// [`Error::Shape`] where `shape` has rows of another length than the flow; [`Error::Invalid`] for batches
+    /// without rows, or of a single one for a new flow, a `clip` that is not above 0, or an `average` outside of
     /// (0, 1); the device's.
     pub fn new(
         b: &B,
@@ -91,6 +121,14 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
         options: ResidualTraining,
     ) -> Result<Self, Error<B::Error>> {
         check_clip(options.clip)?;
+        check_batch(shape, flow.dim)?;
+        let new = flow.awaits_data();
+        if new && shape.rows < 2 {
+            return Err(Error::Invalid(
+                "a new residual flow is normalised by the deviations of its first batch, and one row has \
+                 none: give batches of two rows or more",
+            ));
+        }
         if options.average.is_some_and(|d| !(d > 0.0 && d < 1.0)) {
             return Err(Error::Invalid(
                 "the decay of the running average must lie strictly between 0 and 1: give such a one, or none",
@@ -129,6 +167,7 @@ impl<B: FlowBackend + Allocate> ResidualTrainer<B> {
             options,
             estimator,
             shards,
+            new,
             steps: 0,
         })
     }
@@ -145,6 +184,16 @@ impl<B: Backend> ResidualTrainer<B> {
     #[must_use]
     pub const fn flow(&self) -> &ResidualFlow<B> {
         &self.best
+    }
+}
+
+impl<B: Backend> fmt::Debug for ResidualTrainer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResidualTrainer")
+            .field("flow", &self.current)
+            .field("options", &self.options)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,7 +240,7 @@ impl<B: FlowBackend + Allocate + Sync> ResidualTrainer<B> {
         Ok(log_density * weight)
     }
 
-    /// Before the first step: standard outputs behind every block.
+    /// Before the first step of a new flow: standard outputs behind every block.
     fn start(&mut self, b: &B, batch: &[B::Scalar]) -> Result<(), Error<B::Error>> {
         let shape = Shape::new(batch.len() / self.current.dim.max(1), self.current.dim);
         let mut tape = Tape::new(b, &self.current, shape, self.estimator)?;
@@ -217,10 +266,11 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
         batch: &[B::Scalar],
         rate: f64,
     ) -> Result<StepReport, Error<B::Error>> {
+        check_rate(rate)?;
         let dim = self.current.dim;
         let expected = Shape::new(self.shards.last().map_or(0, |shard| shard.rows.end), dim);
         Error::check_numbers("the batch", expected, batch.len())?;
-        if self.steps == 0 {
+        if self.new && self.steps == 0 {
             self.start(b, batch)?;
         }
         let key = self.options.key.fold_in(STEPS).fold_in(self.steps);
@@ -315,24 +365,7 @@ impl<B: FlowBackend + Allocate + Sync> Trainer<B> for ResidualTrainer<B> {
         visit(State::Setting("Lipschitz bound", lipschitz.to_string()))?;
         visit(State::Setting("base density", base.name().into()))?;
         visit(State::Setting("activation", activations(&self.current)))?;
-        let ResidualTraining {
-            estimator,
-            sweep,
-            clip,
-            average,
-            warm_up,
-            shards,
-            key,
-        } = self.options;
-        for (name, value) in [
-            ("estimator", estimator.to_string()),
-            ("sweep", sweep.name().into()),
-            ("clip", or_none(clip)),
-            ("decay of averaged weights", or_none(average)),
-            ("number of warm-up steps", warm_up.to_string()),
-            ("number of shards", shards.to_string()),
-            ("key of estimators", key.bits().to_string()),
-        ] {
+        for (name, value) in self.options.settings() {
             visit(State::Setting(name, value))?;
         }
         visit(State::Count(&mut self.steps))?;

@@ -174,6 +174,29 @@ fn batches_of_other_sizes() {
     }
 }
 
+/// Rows of another length, none, one of which a new flow's first batch has no deviation, and rates that would
+/// spoil the weights.
+#[test]
+fn shapes_and_rates_that_cannot_be() {
+    let b = Heap::<f64>::new();
+    let new = |flow, rows, dim| ResidualTrainer::new(&b, flow, Shape::new(rows, dim), TRAINING);
+    assert!(matches!(new(flow(1), 4, 3), Err(Error::Shape { .. })));
+    assert!(matches!(new(flow(1), 0, 2), Err(Error::Invalid(_))));
+    let of_one_row = new(flow(1), 1, 2);
+    assert!(
+        matches!(of_one_row, Err(Error::Invalid(_))),
+        "{of_one_row:?}"
+    );
+    let parameters = flow(1).to_parameters(&b).unwrap();
+    let given = ResidualFlow::from_parameters(&b, 2, &parameters, BaseDensity::Normal).unwrap();
+    let mut trainer = new(given, 1, 2).unwrap();
+    for rate in [-1.0, f64::NAN, f64::INFINITY] {
+        let step = trainer.step(&b, &[0.5, -1.0], rate);
+        assert!(matches!(step, Err(Error::Invalid(_))), "{rate}: {step:?}");
+    }
+    assert!(trainer.step(&b, &[0.5, -1.0], 1e-3).is_ok());
+}
+
 #[test]
 fn lengths_and_decays_that_cannot_be() {
     let b = Heap::<f64>::new();
