@@ -76,7 +76,8 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
     ///
     /// # Errors
     /// [`Error::Singular`] where a weight to be tracked is; [`Error::Invalid`] for a `clip` that is not above 0,
-    /// a momentum's decay outside of [0, 1), or batches without rows; [`Error::Shape`] where `shape` has rows of another length than the flow; the device's.
+    /// a momentum's decay outside of [0, 1), or batches without rows; [`Error::Shape`] where `shape` has rows of
+    /// another length than the flow; the device's.
     pub fn new(
         b: &B,
         flow: RelativeFlow<B>,

@@ -31,14 +31,24 @@ pub struct ResidualTraining {
 impl ResidualTraining {
     /// What never changes in a run, by its name and in words.
     pub(super) fn settings(&self) -> [(&'static str, String); 7] {
+        // Taken apart, so that none is forgotten.
+        let Self {
+            estimator,
+            sweep,
+            clip,
+            average,
+            warm_up,
+            shards,
+            key,
+        } = self;
         [
-            ("estimator", self.estimator.to_string()),
-            ("sweep", self.sweep.name().into()),
-            ("clip", or_none(self.clip)),
-            ("decay of averaged weights", or_none(self.average)),
-            ("number of warm-up steps", self.warm_up.to_string()),
-            ("number of shards", self.shards.to_string()),
-            ("key of estimators", self.key.bits().to_string()),
+            ("estimator", estimator.to_string()),
+            ("sweep", sweep.name().into()),
+            ("clip", or_none(*clip)),
+            ("decay of averaged weights", or_none(*average)),
+            ("number of warm-up steps", warm_up.to_string()),
+            ("number of shards", shards.to_string()),
+            ("key of estimators", key.bits().to_string()),
         ]
     }
 }
