@@ -29,7 +29,8 @@ const VALIDATION: u64 = 1;
 ///
 /// The first batch that a new flow is given, [`ResidualFlow::random`], also chooses the affine maps behind its
 /// blocks: outputs then have mean 0 and deviation 1 in every column (Kingma and Dhariwal 2018, section 3.1). A flow
-/// that was trained, or made of given numbers, goes on with those it has.
+/// that was trained, or made of given numbers, goes on with those it has. A column that hardly varies in that batch is
+/// stretched all the same, and other rows may then lie tens of nats out: begin with one in which every column varies.
 ///
 /// ```
 /// use detfree_core::{Activation, BaseDensity, Key, Shape, reference::Heap};
