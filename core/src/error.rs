@@ -113,12 +113,13 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 let (row, number) = (plural(found.rows), plural(found.dim));
                 write!(
                     f,
-                    "{what} has {} row{row} of {} number{number} where {} row{} of {} are needed",
+                    "{what} has {} row{row} of {} number{number} where {} row{} of {} {} needed",
                     found.rows,
                     found.dim,
                     expected.rows,
                     plural(expected.rows),
-                    expected.dim
+                    expected.dim,
+                    if expected.rows == 1 { "is" } else { "are" }
                 )
             }
             Self::Schedule(error) => error.fmt(f),
@@ -152,7 +153,7 @@ mod tests {
     fn one_row_is_no_rows() {
         let refused: Result<(), Error<Infallible>> = Error::check_whole_rows(5, 2);
         let said = refused.map_err(|error| std::string::ToString::to_string(&error));
-        let wanted = "the last row has 1 row of 1 number where 1 row of 2 are needed";
+        let wanted = "the last row has 1 row of 1 number where 1 row of 2 is needed";
         assert_eq!(said.as_ref().map_err(|said| &**said), Err(wanted));
     }
 

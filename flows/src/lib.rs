@@ -95,6 +95,7 @@ extern crate alloc;
 extern crate std;
 
 mod base;
+mod checksum;
 mod cholesky;
 mod fit;
 pub mod mlp;

@@ -168,7 +168,23 @@ fn truncated_files_are_refused() {
     assert!(Model::from_bytes(&long).is_err());
 }
 
-/// The header's JSON with a piece replaced by one of another meaning.
+/// No bit of a file can be another one without its being told.
+#[test]
+fn flipped_bits_are_refused() {
+    for model in [model(Precision::Single), residual(Precision::Double)] {
+        let mut bytes = model.to_bytes().unwrap();
+        for bit in 0..8 * bytes.len() {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            // The name of the checksum's entry is the one thing that may change: the model is the same then.
+            if let Ok(found) = Model::from_bytes(&bytes) {
+                assert_eq!(found, model, "{bit}");
+            }
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+/// The header's JSON with a piece replaced by one of another meaning, in a file without a checksum.
 fn edited(from: &str, to: &str) -> ModelError {
     edited_of(&model(Precision::Double), from, to)
 }
@@ -179,7 +195,9 @@ fn edited_of(model: &Model, from: &str, to: &str) -> ModelError {
     let (header, body) = bytes[8..].split_at(length);
     let header = std::str::from_utf8(header).unwrap();
     assert!(header.contains(from), "{header}");
-    let header = header.replace(from, to);
+    let header = header
+        .replace(from, to)
+        .replace("\"checksum\"", "\"other\"");
     let length = (header.len() as u64).to_le_bytes();
     Model::from_bytes(&[&length[..], header.as_bytes(), body].concat()).unwrap_err()
 }

@@ -10,6 +10,7 @@ use detfree_core::{Backend, Scalar};
 use super::snapshot::{Snapshot, VERSION};
 use super::training::Followed;
 use super::{Schedule, State, Trainer, Training, TrainingRows};
+use crate::checksum::checksum;
 use crate::transfer::download;
 use crate::{Squash, Standardisation, tensor};
 
@@ -186,7 +187,7 @@ impl<B: Backend, T: Trainer<B>> Training<'_, B, T> {
             let dim = self.rows.noise.len();
             format!("{} rows of {dim} columns", values.len() / dim.max(1))
         };
-        let sum = |values: &[B::Scalar]| checksum(values.iter().map(|x| x.to_f64()));
+        let sum = |values: &[B::Scalar]| checksum(values.iter().map(|x| x.to_f64().to_bits()));
         let dtype = tensor::dtype::<B::Scalar>();
         let mut run = alloc::vec![
             ("number type", format!("{dtype:?}").to_lowercase()),
@@ -214,15 +215,6 @@ fn logit<T>(rows: &TrainingRows<T>) -> String {
     let Some((Squash { lambda, levels }, Standardisation { mean, scale })) = &rows.squash else {
         return "none".to_owned();
     };
-    let standard = checksum(mean.iter().chain(scale).copied());
+    let standard = checksum(mean.iter().chain(scale).map(|x| x.to_bits()));
     format!("of lambda {lambda} and {levels} levels, its standardisation of checksum {standard}")
-}
-
-/// A number that differs where any of the values does, but for one case in 2⁶⁴.
-pub(super) fn checksum(values: impl Iterator<Item = f64>) -> String {
-    let sum = values.fold(0x9e37_79b9_7f4a_7c15_u64, |sum, x| {
-        let mixed = (sum ^ x.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^ mixed >> 32
-    });
-    format!("{sum:016x}")
 }

@@ -17,7 +17,8 @@ use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{CheckpointError, Difference, checksum};
+use super::checkpoint::{CheckpointError, Difference};
+use crate::checksum::checksum;
 use crate::tensor::{decode, encode};
 
 /// The metadata entry that makes a safetensors file a checkpoint of ours.
@@ -140,10 +141,13 @@ impl Snapshot {
     }
 
     fn checksum(&self) -> String {
-        let counts = self.counts.iter().map(|&n| f64::from_bits(n));
         let batches = self.batches.iter().flat_map(|(_, values)| values);
-        let numbers = self.numbers.iter().chain(batches).copied();
-        checksum(numbers.chain(counts))
+        let numbers = self.numbers.iter().chain(batches);
+        checksum(
+            numbers
+                .map(|x| x.to_bits())
+                .chain(self.counts.iter().copied()),
+        )
     }
 
     /// Refuses to continue a run like `other` from here where this is not of the same one.

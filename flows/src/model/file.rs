@@ -1,4 +1,4 @@
-//! Model files: safetensors with one versioned JSON entry in its metadata.
+//! Model files: safetensors with a versioned JSON entry in its metadata.
 //!
 //! | tensor | type | shape |
 //! |---|---|---|
@@ -13,6 +13,8 @@
 //! | `block.N.layer.M.weight` | F32 or F64 | \[out, in\] |
 //! | `block.N.layer.M.bias` | F32 or F64 | \[out\] |
 //! | `block.N.log_scale`, `block.N.shift` | F64 | \[dim\] |
+//!
+//! A second entry is the checksum of the first one and of the tensors.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -25,6 +27,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{FlowParameters, Model, Precision};
+use crate::checksum::checksum;
 use crate::relative::RelativeParameters;
 use crate::residual::ResidualParameters;
 use crate::tensor::{decode, encode};
@@ -32,7 +35,11 @@ use crate::{Squash, Standardisation};
 
 /// The metadata entry that makes a safetensors file a model of ours.
 const ENTRY: &str = "detfree";
+/// That of the checksum of the one above and of the tensors. Files that others write may be without.
+const CHECKSUM: &str = "checksum";
 const VERSION: u32 = 1;
+/// Bytes of the number before a safetensors header that tells its length.
+const LENGTH: usize = 8;
 const RELATIVE: &str = "relative";
 const RESIDUAL: &str = "residual";
 
@@ -214,13 +221,17 @@ impl Model {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let not_safetensors =
             |e: safetensors::SafeTensorError| ModelError::NotSafetensors(e.to_string());
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+        let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
-        let entry = metadata.metadata().as_ref().and_then(|m| m.get(ENTRY));
-        let json = entry.ok_or(ModelError::Foreign)?;
+        let entry = |name| metadata.metadata().as_ref().and_then(|m| m.get(name));
+        let json = entry(ENTRY).ok_or(ModelError::Foreign)?;
         let AnyVersion { version } = serde_json::from_str(json).map_err(corrupt)?;
         if version != VERSION {
             return Err(ModelError::Version(version));
+        }
+        let data = bytes.get(LENGTH + header..).unwrap_or_default();
+        if entry(CHECKSUM).is_some_and(|saved| *saved != checksum_of(json, data)) {
+            return Err(corrupt("its contents are not those that were saved"));
         }
         let AnyKind { model } = serde_json::from_str(json).map_err(corrupt)?;
         let parts = Parts {
@@ -312,8 +323,7 @@ fn write_file(
     let single = |tensor: &&Tensor<'_>| precision == Precision::Single && !tensor.exact;
     let wide = tensors.iter().filter(|tensor| !single(tensor));
     let narrow = tensors.iter().filter(single);
-    let entry = serde_json::to_string(entry).map_err(corrupt)?;
-    let mut header = format!("{{\"__metadata__\":{{\"{ENTRY}\":{entry}}}");
+    let mut header = String::new();
     let mut data = Vec::new();
     for tensor in wide.chain(narrow) {
         let (dtype, name) = if single(&tensor) {
@@ -328,7 +338,10 @@ fn write_file(
             ",\"{tensor}\":{{\"dtype\":\"{name}\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"
         );
     }
-    header.push('}');
+    let checksum = checksum_of(entry, &data);
+    let entry = serde_json::to_string(entry).map_err(corrupt)?;
+    let metadata = format!("{{\"{ENTRY}\":{entry},\"{CHECKSUM}\":\"{checksum}\"}}");
+    let mut header = format!("{{\"__metadata__\":{metadata}{header}}}");
     // The data shall be aligned in the file.
     while !header.len().is_multiple_of(8) {
         header.push(' ');
@@ -337,6 +350,19 @@ fn write_file(
     file.extend(header.into_bytes());
     file.extend(data);
     Ok(file)
+}
+
+/// Of our metadata entry and the bytes of all tensors.
+fn checksum_of(entry: &str, data: &[u8]) -> String {
+    let words = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        for (to, from) in word.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        u64::from_le_bytes(word)
+    };
+    let entry = entry.as_bytes().chunks(8);
+    checksum(entry.chain(data.chunks(8)).map(words))
 }
 
 pub(super) fn corrupt(reason: impl ToString) -> ModelError {

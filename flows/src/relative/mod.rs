@@ -136,7 +136,7 @@ impl<B: FlowBackend + Allocate> RelativeFlow<B> {
     ///
     /// # Errors
     /// The device's.
-    pub fn copy_from(&mut self, b: &B, other: &Self) -> Result<(), B::Error> {
+    pub(crate) fn copy_from(&mut self, b: &B, other: &Self) -> Result<(), B::Error> {
         for (to, from) in self.layers.iter_mut().zip(&other.layers) {
             b.copy(&from.weight, &mut to.weight)?;
             b.copy(&from.bias, &mut to.bias)?;
