@@ -10,7 +10,7 @@ import sys
 # the lowest version of PTX that assembles: the drivers since CUDA 9.0 load it.
 ARCHITECTURE = "compute_70"
 PTX_VERSION = "6.0"
-ASSEMBLED_FOR = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+ASSEMBLED_FOR = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 TYPES = {"f32": "float", "f64": "double"}
 
 
