@@ -14,6 +14,9 @@ use crate::{Cuda, CudaError, DeviceBatch, DeviceRows};
 /// Extents that kernels and cuBLAS count in 32 bits with a sign.
 const MOST: usize = i32::MAX as usize;
 
+/// Columns whose signs are those of one counter.
+const SIGNS: usize = 128;
+
 const READING: &str = "reading results";
 const WRITING: &str = "writing operands";
 
@@ -259,6 +262,7 @@ impl<T: DeviceScalar> Cuda<T> {
             x.argument(0, &self.stream),
         ];
         let Shape { rows, dim } = x.shape;
-        self.row_pass(&self.kernels.fill_signs, 0..rows, dim, rest)
+        let (kernel, pieces) = (&self.kernels.fill_signs, dim.div_ceil(SIGNS));
+        self.row_pass_in_pieces(kernel, 0..rows, dim, pieces, rest)
     }
 }

@@ -63,13 +63,25 @@ impl<T: DeviceScalar> Cuda<T> {
         dim: usize,
         rest: [Argument; N],
     ) -> Result<(), CudaError> {
+        self.row_pass_in_pieces(kernel, rows, dim, 1, rest)
+    }
+
+    /// The same for a kernel that gives each of a row's `pieces` lanes of its own.
+    pub(crate) fn row_pass_in_pieces<const N: usize>(
+        &self,
+        kernel: &Kernel,
+        rows: Range<usize>,
+        dim: usize,
+        pieces: usize,
+        rest: [Argument; N],
+    ) -> Result<(), CudaError> {
         let shift = lanes_shift(dim);
         let first = [
             Argument::count(rows.len()),
             word(dim),
             Argument::Word(shift),
         ];
-        let threads = rows.len().saturating_mul(1 << shift);
+        let threads = rows.len().saturating_mul(pieces << shift);
         self.grid_of(kernel, threads, &[&first, &rest[..]])
     }
 
