@@ -3,10 +3,11 @@
 use core::ops::Range;
 
 use cudarc::driver::sys::CUresult;
-use cudarc::driver::{CudaSlice, DeviceRepr, DriverError, ValidAsZeroBits};
+use cudarc::driver::{DeviceRepr, DriverError, ValidAsZeroBits};
 use detfree_core::{Allocate, Backend, Fill, Shape};
 
-use crate::launch::Argument;
+use crate::launch::{self, Argument};
+use crate::memory::Memory;
 use crate::passes::fit;
 use crate::scalar::DeviceScalar;
 use crate::{Cuda, CudaError, DeviceBatch, DeviceRows};
@@ -80,7 +81,7 @@ impl<T: DeviceScalar> Backend for Cuda<T> {
             format_args!("x {:?}, y {:?}", x.shape, y.shape),
         )?;
         self.stream
-            .memcpy_dtod(&x.data, &mut y.data)
+            .memcpy_dtod(&*x.data, &mut *y.data)
             .map_err(|status| CudaError::of(status, "copying"))
     }
 
@@ -153,8 +154,7 @@ impl<T: DeviceScalar> Backend for Cuda<T> {
             "upload",
             format_args!("{} numbers, x {:?}", host.len(), x.shape),
         )?;
-        self.stream
-            .memcpy_htod(host, &mut x.data)
+        launch::upload(&self.stream, host, &mut x.data)
             .map_err(|status| CudaError::of(status, WRITING))
     }
 
@@ -164,9 +164,7 @@ impl<T: DeviceScalar> Backend for Cuda<T> {
             "download",
             format_args!("x {:?}, {} numbers", x.shape, host.len()),
         )?;
-        self.stream
-            .memcpy_dtoh(&x.data, host)
-            .and_then(|()| self.stream.synchronize())
+        launch::download(&self.stream, &x.data, host)
             .map_err(|status| CudaError::of(status, READING))
     }
 
@@ -176,8 +174,7 @@ impl<T: DeviceScalar> Backend for Cuda<T> {
             "upload_rows",
             format_args!("{} numbers, {} rows", host.len(), out.len()),
         )?;
-        self.stream
-            .memcpy_htod(host, &mut out.data)
+        launch::upload(&self.stream, host, &mut out.data)
             .map_err(|status| CudaError::of(status, WRITING))
     }
 
@@ -187,9 +184,7 @@ impl<T: DeviceScalar> Backend for Cuda<T> {
             "download_rows",
             format_args!("{} rows, {} numbers", rows.len(), host.len()),
         )?;
-        self.stream
-            .memcpy_dtoh(&rows.data, host)
-            .and_then(|()| self.stream.synchronize())
+        launch::download(&self.stream, &rows.data, host)
             .map_err(|status| CudaError::of(status, READING))
     }
 }
@@ -208,10 +203,7 @@ impl<T: DeviceScalar> Allocate for Cuda<T> {
 }
 
 impl<T: DeviceScalar> Cuda<T> {
-    fn zeros<X: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        shape: Shape,
-    ) -> Result<CudaSlice<X>, CudaError> {
+    fn zeros<X: DeviceRepr + ValidAsZeroBits>(&self, shape: Shape) -> Result<Memory<X>, CudaError> {
         let Shape { rows, dim } = shape;
         let extents = 1..=MOST;
         if !(extents.contains(&rows) && extents.contains(&dim)) {
@@ -229,6 +221,7 @@ impl<T: DeviceScalar> Cuda<T> {
             .ok_or_else(out_of_memory)?;
         self.stream
             .alloc_zeros(length)
+            .map(Memory::from)
             .map_err(|status| match status {
                 DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY) => out_of_memory(),
                 status => CudaError::of(status, "allocating"),

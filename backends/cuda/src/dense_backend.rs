@@ -391,9 +391,7 @@ impl<T: DeviceScalar> Cuda<T> {
     /// Waits for the device and brings back the two numbers of a factorisation.
     fn answer(&self, outcome: &cudarc::driver::CudaSlice<f64>) -> Result<[f64; 2], CudaError> {
         let mut numbers = [f64::NAN; 2];
-        self.stream
-            .memcpy_dtoh(outcome, &mut numbers)
-            .and_then(|()| self.stream.synchronize())
+        launch::download(&self.stream, outcome, &mut numbers)
             .map_err(|status| CudaError::of(status, "reading what a factorisation answers"))?;
         Ok(numbers)
     }

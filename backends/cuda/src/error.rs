@@ -27,6 +27,30 @@ pub enum CudaError {
         /// How many devices the driver has.
         count: usize,
     },
+    /// The driver is older than its memory pools, of which cudarc asks.
+    #[error(
+        "the CUDA driver is of version {}.{}, and 11.2 or more is needed: update the NVIDIA driver \
+         (to 460 or more), or choose another backend",
+        version / 1000,
+        version % 1000 / 10
+    )]
+    DriverTooOld {
+        /// 1000 times the number before the point, and 10 times that after it.
+        version: i32,
+    },
+    /// The device is there, but not for this program.
+    #[error(
+        "the CUDA device is not available while {during}: another program may have it for itself, \
+         or its compute mode forbids programs; look at nvidia-smi, or choose another device or \
+         backend ({status})"
+    )]
+    Unavailable {
+        /// What was under way.
+        during: &'static str,
+        /// What the driver says.
+        #[source]
+        status: DriverError,
+    },
     /// The device is older than the kernels.
     #[error(
         "the CUDA device {name} has compute capability {major}.{minor}, and the kernels need 7.0: \
@@ -117,6 +141,7 @@ impl CudaError {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => Self::OutOfMemory {
                 during: during.into(),
             },
+            CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => Self::Unavailable { during, status },
             answer if is_lost(answer) => Self::DeviceLost { during, status },
             _ => Self::Driver { during, status },
         }
@@ -131,7 +156,6 @@ fn is_lost(answer: CUresult) -> bool {
             | CUresult::CUDA_ERROR_CONTAINED
             | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
             | CUresult::CUDA_ERROR_DEINITIALIZED
-            | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
             | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
             | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
             | CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
@@ -159,6 +183,11 @@ mod tests {
         assert!(matches!(
             of(CUresult::CUDA_ERROR_ILLEGAL_ADDRESS),
             CudaError::DeviceLost { .. }
+        ));
+        // A device in exclusive mode that another process has: nothing was lost.
+        assert!(matches!(
+            of(CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE),
+            CudaError::Unavailable { .. }
         ));
         assert!(matches!(
             of(CUresult::CUDA_ERROR_INVALID_VALUE),

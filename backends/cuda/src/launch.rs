@@ -10,15 +10,16 @@ use core::ffi::c_void;
 use core::ptr;
 use std::sync::Arc;
 
+use cudarc::cublas;
 use cudarc::cublas::result::{self as blas, CublasError};
-use cudarc::cublas::sys::cublasOperation_t;
-use cudarc::cublas::{self, CudaBlas};
+use cudarc::cublas::sys::{cublasHandle_t, cublasOperation_t};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, result,
     sys,
 };
 
 use crate::error::CudaError;
+use crate::memory::Memory;
 use crate::product::Call;
 use crate::signature::Parameter;
 
@@ -128,10 +129,57 @@ pub(crate) fn launch(
 pub(crate) fn scratch<X: DeviceRepr>(
     stream: &Arc<CudaStream>,
     length: usize,
-) -> Result<CudaSlice<X>, DriverError> {
+) -> Result<Memory<X>, DriverError> {
     // SAFETY: any bits are a number of type X, and the driver reads none before a kernel or a
     // transfer does.
-    unsafe { stream.alloc(length) }
+    unsafe { stream.alloc(length) }.map(Memory::from)
+}
+
+/// Binds a context before something of it is given back where no error can be returned.
+pub(crate) fn bind_to_drop(context: &CudaContext) {
+    if let Err(earlier) = context.bind_to_thread() {
+        // cudarc forgets an error that it noted in a drop when it reports it, and then binds.
+        let _ = context.bind_to_thread();
+        context.record_err::<()>(Err(earlier));
+    }
+}
+
+// Copies to and from the host are the driver's synchronous ones, on the stream of all work. The
+// host's memory is borrowed for the call alone, and an asynchronous copy of pageable memory only
+// *might* be done with it when it returns: it is not where that memory is page-locked, or where the
+// device reads it over the host's page tables.
+
+/// to ← from, of as many numbers, behind all that is queued.
+pub(crate) fn upload<X: DeviceRepr>(
+    stream: &CudaStream,
+    from: &[X],
+    to: &mut CudaSlice<X>,
+) -> Result<(), DriverError> {
+    same_length(from.len(), to.len())?;
+    stream.context().bind_to_thread()?;
+    // SAFETY: the context is bound, `to` has room for the numbers, and the driver has read `from`
+    // when it returns.
+    unsafe { result::memcpy_htod_sync(address(to, stream), from) }
+}
+
+/// to ← from, of as many numbers, behind all that is queued.
+pub(crate) fn download<X: DeviceRepr>(
+    stream: &CudaStream,
+    from: &CudaSlice<X>,
+    to: &mut [X],
+) -> Result<(), DriverError> {
+    same_length(from.len(), to.len())?;
+    stream.context().bind_to_thread()?;
+    // SAFETY: the context is bound, `from` has the numbers, any bits are one, and the driver has
+    // written them when it returns.
+    unsafe { result::memcpy_dtoh_sync(to, address(from, stream)) }
+}
+
+fn same_length(from: usize, to: usize) -> Result<(), DriverError> {
+    match from == to {
+        true => Ok(()),
+        false => Err(DriverError(sys::CUresult::CUDA_ERROR_INVALID_VALUE)),
+    }
 }
 
 /// Where a slice starts.
@@ -146,6 +194,15 @@ pub(crate) fn libraries() -> (bool, bool) {
     unsafe { (sys::is_culib_present(), cublas::sys::is_culib_present()) }
 }
 
+/// The version of the driver: 11020 is 11.2.
+pub(crate) fn driver_version() -> Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: valid for the one write. The library is there, as the caller has asked.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }
+        .result()
+        .map(|()| version)
+}
+
 /// Keeps cudarc from creating two events for every slice.
 pub(crate) fn without_events(context: &CudaContext) {
     // SAFETY: all work of this crate goes to one stream, in whose order memory is allocated, used
@@ -153,10 +210,44 @@ pub(crate) fn without_events(context: &CudaContext) {
     unsafe { context.disable_event_tracking() }
 }
 
+/// A handle of cuBLAS on a stream. cudarc's gives itself back in whatever context the thread has
+/// bound, and panics where the library refuses it, as it may after an error of a kernel.
+#[derive(Debug)]
+pub struct Blas {
+    handle: cublasHandle_t,
+    stream: Arc<CudaStream>,
+}
+
+// SAFETY: the library lets any thread use a handle, one at a time, in the handle's context.
+unsafe impl Send for Blas {}
+
+impl Blas {
+    /// `None` where the library does not start.
+    pub(crate) fn new(stream: &Arc<CudaStream>) -> Option<Self> {
+        stream.context().bind_to_thread().ok()?;
+        let own = Self {
+            handle: blas::create_handle().ok()?,
+            stream: stream.clone(),
+        };
+        // SAFETY: both are valid, and the stream lives as long as the handle.
+        unsafe { blas::set_stream(own.handle, stream.cu_stream().cast()) }.ok()?;
+        Some(own)
+    }
+}
+
+impl Drop for Blas {
+    fn drop(&mut self) {
+        bind_to_drop(self.stream.context());
+        // A library that does not take it back has lost its device, which every other call says.
+        // SAFETY: the handle is valid, and this is its last use.
+        let _ = unsafe { blas::destroy_handle(self.handle) };
+    }
+}
+
 /// c ← a op(A) op(B) + beta c in the column-major order of cuBLAS, `addresses` being those of
 /// (A, B, c).
 pub(crate) fn multiply<T: ColumnMajor>(
-    blas: &CudaBlas,
+    blas: &Blas,
     call: &Call,
     a: T,
     beta: T,
@@ -175,8 +266,12 @@ pub(crate) fn multiply<T: ColumnMajor>(
             (left as *const T, right as *const T, out as *mut T),
         )
     }
-    .map_err(|status| CudaError::Products {
-        status: status.to_string(),
+    .map_err(|status| match blas.stream.synchronize() {
+        // The library has words of its own for a device that is lost.
+        Err(lost) => CudaError::of(lost, "multiplying matrices"),
+        Ok(()) => CudaError::Products {
+            status: status.to_string(),
+        },
     })
 }
 
@@ -187,7 +282,7 @@ pub trait ColumnMajor: Copy {
     /// # Safety
     /// The addresses are good for a product of this extent.
     unsafe fn gemm(
-        blas: &CudaBlas,
+        blas: &Blas,
         call: &Call,
         a: *const Self,
         beta: *const Self,
@@ -199,7 +294,7 @@ macro_rules! column_major {
     ($type:ty, $gemm:path) => {
         impl ColumnMajor for $type {
             unsafe fn gemm(
-                blas: &CudaBlas,
+                blas: &Blas,
                 call: &Call,
                 a: *const Self,
                 beta: *const Self,
@@ -213,7 +308,7 @@ macro_rules! column_major {
                 // SAFETY: the caller's part.
                 unsafe {
                     $gemm(
-                        *blas.handle(),
+                        blas.handle,
                         left_op,
                         right_op,
                         m,

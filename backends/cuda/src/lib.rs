@@ -8,9 +8,10 @@
 //!
 //! All work is queued on one stream. Only [`download`](detfree_core::Backend::download),
 //! [`download_rows`](detfree_core::Backend::download_rows) and the factorisations wait for the
-//! device, and the latter bring back two numbers. Apart from
-//! [`batch`](detfree_core::Allocate::batch) and [`rows`](detfree_core::Allocate::rows) nothing
-//! allocates, neither on the device nor on the host: the scratch (2²⁰ numbers) is allocated at the
+//! device, and the latter bring back two numbers; and [`upload`](detfree_core::Backend::upload) and
+//! [`upload_rows`](detfree_core::Backend::upload_rows), since what they read is only lent to them.
+//! Apart from [`batch`](detfree_core::Allocate::batch) and [`rows`](detfree_core::Allocate::rows)
+//! nothing allocates, neither on the device nor on the host: the scratch (2²⁰ numbers) is allocated at the
 //! start.
 //!
 //! An error of a kernel may be reported by a later call, as [`CudaError::DeviceLost`].
@@ -56,12 +57,13 @@ mod signature;
 
 use std::sync::{Arc, Mutex};
 
-use cudarc::cublas::CudaBlas;
-use cudarc::driver::{CudaSlice, CudaStream};
+use cudarc::driver::CudaStream;
 
 pub use device::{Device, Products};
 pub use error::CudaError;
 use kernels::Kernels;
+use launch::Blas;
+use memory::Memory;
 pub use memory::{DeviceBatch, DeviceRows};
 pub use scalar::DeviceScalar;
 
@@ -73,9 +75,19 @@ pub struct Cuda<T: DeviceScalar> {
     stream: Arc<CudaStream>,
     kernels: Kernels,
     /// Where products are not by our own kernels.
-    blas: Option<Mutex<CudaBlas>>,
+    blas: Option<Mutex<Blas>>,
     /// For sums in several parts: held from the parts' launch to that of their sum.
-    scratch: Mutex<CudaSlice<T>>,
+    scratch: Mutex<Memory<T>>,
     /// What a factorisation answers.
-    outcome: Mutex<CudaSlice<f64>>,
+    outcome: Mutex<Memory<f64>>,
+}
+
+/// Kernels may still be queued, for batches that outlive the backend, and their code is unloaded with
+/// it: nothing says that the driver waits.
+impl<T: DeviceScalar> Drop for Cuda<T> {
+    fn drop(&mut self) {
+        // What fails here is noted, for batches that are left to say it.
+        let context = self.stream.context();
+        context.record_err(self.stream.synchronize());
+    }
 }

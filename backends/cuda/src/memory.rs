@@ -1,6 +1,6 @@
 //! What lives on a device.
 
-use core::ops::Range;
+use core::ops::{Deref, DerefMut, Range};
 
 use cudarc::driver::{CudaSlice, CudaStream};
 use detfree_core::Shape;
@@ -8,10 +8,42 @@ use detfree_core::Shape;
 use crate::launch::{self, Argument};
 use crate::scalar::DeviceScalar;
 
+/// Memory that may be dropped on any thread. cudarc frees in the context that the thread has bound:
+/// where there is none, or another device's, the memory is lost, and the next call of any thread
+/// gets the error.
+#[derive(Debug)]
+pub(crate) struct Memory<X>(CudaSlice<X>);
+
+impl<X> From<CudaSlice<X>> for Memory<X> {
+    fn from(slice: CudaSlice<X>) -> Self {
+        Self(slice)
+    }
+}
+
+impl<X> Deref for Memory<X> {
+    type Target = CudaSlice<X>;
+
+    fn deref(&self) -> &CudaSlice<X> {
+        &self.0
+    }
+}
+
+impl<X> DerefMut for Memory<X> {
+    fn deref_mut(&mut self) -> &mut CudaSlice<X> {
+        &mut self.0
+    }
+}
+
+impl<X> Drop for Memory<X> {
+    fn drop(&mut self) {
+        launch::bind_to_drop(self.0.context());
+    }
+}
+
 /// A row-major [rows, dim] matrix on a device.
 #[derive(Debug)]
 pub struct DeviceBatch<T> {
-    pub(crate) data: CudaSlice<T>,
+    pub(crate) data: Memory<T>,
     pub(crate) shape: Shape,
 }
 
@@ -36,7 +68,7 @@ impl<T: DeviceScalar> DeviceBatch<T> {
 /// One `f64` per row on a device.
 #[derive(Debug)]
 pub struct DeviceRows {
-    pub(crate) data: CudaSlice<f64>,
+    pub(crate) data: Memory<f64>,
 }
 
 impl DeviceRows {

@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
-use cudarc::cublas::CudaBlas;
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaContext, DriverError};
 
 use crate::kernels::Kernels;
+use crate::launch::Blas;
 use crate::scalar::DeviceScalar;
 use crate::{Cuda, CudaError, Device, Products, launch};
 
@@ -16,19 +16,22 @@ const SCRATCH: usize = 1 << 20;
 /// Before it, threads of a warp do not run independently, as the kernels' barriers expect.
 const OLDEST: (i32, i32) = (7, 0);
 
+/// The first driver that answers whether a device has pools of memory: cudarc asks when it opens one.
+const OLDEST_DRIVER: i32 = 11020;
+
 const ASKING: &str = "asking for its devices";
 
 impl<T: DeviceScalar> Cuda<T> {
-    /// The first device that is new enough, with products by cuBLAS where its library is there.
+    /// The first device that is new enough and to be had, with products by cuBLAS where its library is there.
     ///
     /// # Errors
-    /// No driver, no device, none that is new enough, or what [`Self::new`] says of the first.
+    /// No driver, no device, none that is new enough and to be had, or what [`Self::new`] says of the first.
     pub fn discover() -> Result<Self, CudaError> {
         let count = device_count(0)?;
         let mut first = None;
         for ordinal in 0..count {
             match Self::new(ordinal) {
-                Err(error @ CudaError::TooOld { .. }) => {
+                Err(error @ (CudaError::TooOld { .. } | CudaError::Unavailable { .. })) => {
                     first.get_or_insert(error);
                 }
                 outcome => return outcome,
@@ -41,19 +44,15 @@ impl<T: DeviceScalar> Cuda<T> {
     /// [`Self::device`] tells.
     ///
     /// # Errors
-    /// No driver, no such device, one that is too old, that has no memory, or whose driver does not
+    /// No driver or an old one, no such device, one that is too old or not to be had, that has no memory, or whose driver does not
     /// load the kernels.
     pub fn new(ordinal: usize) -> Result<Self, CudaError> {
-        let own = Self::with_own_products(ordinal)?;
+        let mut b = Self::with_own_products(ordinal)?;
         // cudarc panics where there is no library.
-        let blas = launch::libraries()
-            .1
-            .then(|| CudaBlas::new(own.stream.clone()).ok())
-            .flatten();
-        Ok(Self {
-            blas: blas.map(Mutex::new),
-            ..own
-        })
+        if launch::libraries().1 {
+            b.blas = Blas::new(&b.stream).map(Mutex::new);
+        }
+        Ok(b)
     }
 
     /// Device number `ordinal`, with products by this crate's kernels wherever cuBLAS is.
@@ -113,6 +112,11 @@ fn device_count(ordinal: usize) -> Result<usize, CudaError> {
     // cudarc panics where there is no library.
     if !launch::libraries().0 {
         return Err(CudaError::NoDriver);
+    }
+    let version = launch::driver_version()
+        .map_err(|status| CudaError::of(status, "asking for its version"))?;
+    if version < OLDEST_DRIVER {
+        return Err(CudaError::DriverTooOld { version });
     }
     match CudaContext::device_count() {
         Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),

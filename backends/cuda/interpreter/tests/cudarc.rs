@@ -230,3 +230,41 @@ fn a_leak_ends_the_process_where_that_is_wanted() {
     memory.leak();
     drop(context);
 }
+
+#[test]
+fn a_module_waits_for_its_kernels() {
+    let name = "a_module_waits_for_its_kernels";
+    if !is_child() {
+        let (fine, text) = in_child(name, &[("DETFREE_PTX_LEAKS", "abort")]);
+        assert!(!fine, "the module goes too early");
+        // Once, and not for the module that was waited for.
+        let words = "a module is unloaded while kernels may still run";
+        assert_eq!(text.matches(words).count(), 1, "{text}");
+        assert!(text.contains("waited for the first"), "{text}");
+        return;
+    }
+    let context = CudaContext::new(0).unwrap();
+    let stream = context.default_stream();
+    let x = stream.alloc_zeros::<f32>(1).unwrap();
+    for waits in [true, false] {
+        let module = context.load_module(Ptx::from_src(PTX)).unwrap();
+        let axpy = module.load_function("axpy").unwrap();
+        // SAFETY: these are the kernel's parameters; the interpreter checks the rest.
+        #[expect(unsafe_code, reason = "cudarc cannot check the arguments of a launch")]
+        unsafe {
+            stream
+                .launch_builder(&axpy)
+                .arg(&0.5_f32)
+                .arg(&x)
+                .arg(&x)
+                .arg(&1_u32)
+                .launch(LaunchConfig::for_num_elems(1))
+        }
+        .unwrap();
+        if waits {
+            stream.synchronize().unwrap();
+            drop((axpy, module));
+            eprintln!("waited for the first");
+        }
+    }
+}

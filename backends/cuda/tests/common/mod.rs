@@ -59,7 +59,7 @@ fn again_with_interpreter() -> Result<ExitCode, Box<dyn Error>> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// A folder, for this test alone, where the names of the driver are links to the interpreter.
+/// A folder, for this test alone, where the names of the driver and of cuBLAS are links to the interpreter.
 fn folder_of(this: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let deps = this.parent().ok_or("this test lies in no folder")?;
     // A dependency of this crate, so cargo built it beside this test.
@@ -75,7 +75,7 @@ fn folder_of(this: &Path) -> Result<PathBuf, Box<dyn Error>> {
     name.push(this.file_name().ok_or("this test has no name")?);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder)?;
-    for driver in ["libcuda.so", "libcuda.so.1"] {
+    for driver in ["libcuda.so", "libcuda.so.1", "libcublas.so"] {
         let link = folder.join(driver);
         if link.symlink_metadata().is_ok() {
             fs::remove_file(&link)?;

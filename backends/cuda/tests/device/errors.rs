@@ -2,6 +2,7 @@
 
 use std::env;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use detfree_core::{Allocate, Backend, Fill, Shape};
 use detfree_cuda::{Cuda, CudaError, DeviceScalar};
@@ -46,6 +47,37 @@ pub(crate) fn no_such_device() {
     assert!((1..99).contains(&count));
     let message = Cuda::<f32>::new(99).unwrap_err().to_string();
     assert!(message.contains("CUDA_VISIBLE_DEVICES"), "{message}");
+}
+
+/// A driver of before the pools of memory, at which cudarc would stop without saying why.
+pub(crate) fn old_driver() -> Completion {
+    if common::device_required() {
+        return Completion::ignored_with("the interpreter poses as an old driver");
+    }
+    let probe = Command::new(env::current_exe().unwrap())
+        .env(PROBE, "1")
+        .env("DETFREE_PTX_DRIVER", "11010")
+        .output()
+        .unwrap();
+    let answer = String::from_utf8(probe.stdout).unwrap();
+    assert!(
+        probe.status.success() && answer.contains("version 11.1, and 11.2 or more is needed"),
+        "{answer}"
+    );
+    Completion::Completed
+}
+
+/// A thread that has called nothing has no context: memory, handles and kernels go back all the same,
+/// and no later call gets an error of theirs.
+pub(crate) fn dropped_elsewhere<T: DeviceScalar>() {
+    let b = common::own::<T>().unwrap();
+    let shape = Shape::new(2, 3);
+    let mut kept = b.batch(shape).unwrap();
+    let gone = (b.batch(shape).unwrap(), b.rows(4).unwrap());
+    thread::spawn(move || drop(gone)).join().unwrap();
+    b.fill(Fill::Constant(0.5), &mut kept).unwrap();
+    thread::spawn(move || drop(b)).join().unwrap();
+    assert_eq!(read(&common::own::<T>().unwrap(), &kept), [0.5; 6]);
 }
 
 /// Petabytes; and then the device works on.

@@ -4,16 +4,17 @@ use std::env;
 use std::process::Command;
 
 use detfree_core::{
-    Activation, Allocate, FirstTerm, Key, RouletteSchedule, Series, Shape, Terms, Workspace,
+    Activation, Allocate, Backend, DenseBackend, FirstTerm, Key, RouletteSchedule, Series, Shape,
+    Terms, Workspace,
 };
 use detfree_cuda::DeviceScalar;
 use detfree_flows::mlp::{Mlp, MlpTape};
 use libtest_mimic::Completion;
 
-use crate::{common, dirty, normals};
+use crate::{common, dirty, normals, read, read_rows};
 
 /// Set in a process that runs nothing else: other tests' launches would be among its own.
-const ALONE: &str = "DETFREE_ALONE";
+pub(crate) const ALONE: &str = "DETFREE_ALONE";
 
 /// Printed before each part of the child's work.
 const MARK: &str = "-- next";
@@ -30,14 +31,7 @@ pub(crate) fn of_a_term<T: DeviceScalar>() -> Completion {
         return Completion::Completed;
     }
     let end = format!("_f{}", 8 * size_of::<T>());
-    let run = Command::new(env::current_exe().unwrap())
-        .args([&format!("launches::of_a_term{end}"), "--exact"])
-        .env(ALONE, "1")
-        .env("DETFREE_PTX_LAUNCHES", "print")
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(run.stderr).unwrap();
-    assert!(run.status.success(), "{printed}");
+    let printed = alone(&format!("launches::of_a_term{end}"), &[]);
     let parts: Vec<Vec<String>> = printed
         .split(MARK)
         .map(|part| kernels(part, &end))
@@ -56,6 +50,43 @@ pub(crate) fn of_a_term<T: DeviceScalar>() -> Completion {
         format!("{product} {product} {product} dot_rows axpy")
     );
     Completion::Completed
+}
+
+/// The memory of the host is borrowed for a call: the driver must be done with it when that returns.
+pub(crate) fn no_copy_outlasts_its_call() -> Completion {
+    if common::device_required() {
+        return Completion::ignored_with("the interpreter tells copies apart");
+    }
+    if env::var_os(ALONE).is_some() {
+        eprintln!("{MARK}");
+        let b = common::own::<f64>().unwrap();
+        let mut x = normals(&b, Shape::new(3, 3), 1, 1.0);
+        let mut rows = b.rows(3).unwrap();
+        b.upload_rows(&[1.0, 2.0, 3.0], &mut rows).unwrap();
+        b.scale_rows(&rows, &mut x).unwrap();
+        assert_eq!(read_rows(&b, &rows).len() + read(&b, &x).len(), 12);
+        b.log_abs_det(&mut x).unwrap();
+        return Completion::Completed;
+    }
+    let printed = alone("launches::no_copy_outlasts_its_call", &[]);
+    let (_, work) = printed.split_once(MARK).unwrap();
+    assert!(work.contains("launch lu_f64"), "{printed}");
+    assert!(!work.contains("asynchronous copy"), "{printed}");
+    Completion::Completed
+}
+
+/// What the interpreter prints of a trial in a process of its own.
+pub(crate) fn alone(trial: &str, variables: &[(&str, &str)]) -> String {
+    let run = Command::new(env::current_exe().unwrap())
+        .args([trial, "--exact"])
+        .env(ALONE, "1")
+        .env("DETFREE_PTX_LAUNCHES", "print")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{printed}");
+    printed
 }
 
 /// The kernels that were launched, without the end of their names.

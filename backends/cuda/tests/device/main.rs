@@ -3,6 +3,7 @@
 //! say what to do.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap like tests")]
 
+mod blas;
 #[path = "../common/mod.rs"]
 mod common;
 mod errors;
@@ -88,6 +89,11 @@ fn main() -> ExitCode {
                 errors::operands::<f32>,
                 errors::operands::<f64>,
             ),
+            both(
+                "errors::dropped_elsewhere",
+                errors::dropped_elsewhere::<f32>,
+                errors::dropped_elsewhere::<f64>,
+            ),
             vec![
                 Trial::ignorable_test("launches::of_a_term_f32", || {
                     Ok(launches::of_a_term::<f32>())
@@ -95,6 +101,13 @@ fn main() -> ExitCode {
                 Trial::ignorable_test("launches::of_a_term_f64", || {
                     Ok(launches::of_a_term::<f64>())
                 }),
+                Trial::ignorable_test("blas::products_f32", || Ok(blas::products::<f32>())),
+                Trial::ignorable_test("blas::products_f64", || Ok(blas::products::<f64>())),
+                Trial::ignorable_test("blas::lost_device", || Ok(blas::lost_device())),
+                Trial::ignorable_test("launches::no_copy_outlasts_its_call", || {
+                    Ok(launches::no_copy_outlasts_its_call())
+                }),
+                Trial::ignorable_test("errors::old_driver", || Ok(errors::old_driver())),
                 Trial::ignorable_test("errors::no_driver", || Ok(errors::no_driver())),
                 Trial::test("errors::no_such_device", || {
                     errors::no_such_device();

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use super::{CURRENT, call, give};
 use crate::driver::code::{Code, words};
-use crate::driver::{attributes, failure};
+use crate::driver::{Driver, attributes, failure};
 
 #[unsafe(export_name = "cuInit")]
 extern "C" fn init(flags: c_uint) -> c_int {
@@ -19,7 +19,7 @@ extern "C" fn init(flags: c_uint) -> c_int {
 #[unsafe(export_name = "cuDriverGetVersion")]
 unsafe extern "C" fn version(version: *mut c_int) -> c_int {
     // SAFETY: the contract of this function.
-    call(|_, _| unsafe { give(version, attributes::DRIVER_VERSION) })
+    call(|_, _| unsafe { give(version, Driver::version()?) })
 }
 
 /// # Safety
@@ -147,7 +147,7 @@ extern "C" fn set_current(context: usize) -> c_int {
 
 #[unsafe(export_name = "cuCtxSynchronize")]
 extern "C" fn synchronize() -> c_int {
-    call(|driver, current| driver.machine(current).map(|_| ()))
+    call(Driver::finish)
 }
 
 #[unsafe(export_name = "cuCtxSetFlags")]

@@ -65,11 +65,11 @@ unsafe extern "C" fn launch(
         if !extra.is_null() {
             return failure(Code::NotSupported, "arguments in a buffer (`extra`)");
         }
-        let function = driver.loaded(current, function)?;
+        let loaded = driver.loaded(current, function)?;
         // SAFETY: the contract of this function.
         let arguments =
-            unsafe { arguments(parameters, function.parameters()) }.map_err(|failed| Failure {
-                message: format!("{}: {}", function.name(), failed.message),
+            unsafe { arguments(parameters, loaded.parameters()) }.map_err(|failed| Failure {
+                message: format!("{}: {}", loaded.name(), failed.message),
                 ..failed
             })?;
         let geometry = Geometry {
@@ -77,7 +77,7 @@ unsafe extern "C" fn launch(
             block: [block_x, block_y, block_z],
             shared_bytes,
         };
-        driver.launch(current, &function, geometry, &arguments)
+        driver.launch(current, function, geometry, &arguments)
     })
 }
 

@@ -195,6 +195,7 @@ unsafe extern "C" fn host_to_device_async(
 ) -> c_int {
     call(|driver, current| {
         driver.stream(current, stream)?;
+        driver.note_copy(count)?;
         // SAFETY: the contract of this function.
         unsafe { upload(driver, current, to, from, count) }
     })
@@ -204,8 +205,11 @@ unsafe extern "C" fn host_to_device_async(
 /// `to` is null or valid for writes of `count` bytes.
 #[unsafe(export_name = "cuMemcpyDtoH_v2")]
 unsafe extern "C" fn device_to_host(to: *mut c_void, from: u64, count: usize) -> c_int {
-    // SAFETY: the contract of this function.
-    call(|driver, current| unsafe { download(driver, current, to, from, count) })
+    call(|driver, current| {
+        driver.finish(current)?;
+        // SAFETY: the contract of this function.
+        unsafe { download(driver, current, to, from, count) }
+    })
 }
 
 /// # Safety
@@ -219,6 +223,7 @@ unsafe extern "C" fn device_to_host_async(
 ) -> c_int {
     call(|driver, current| {
         driver.stream(current, stream)?;
+        driver.note_copy(count)?;
         // SAFETY: the contract of this function.
         unsafe { download(driver, current, to, from, count) }
     })

@@ -1,9 +1,10 @@
-//! The C surface of the driver: the entry points that cudarc calls.
+//! The C surface of the driver: the entry points that cudarc calls, with those of cuBLAS for products.
 //!
 //! All `unsafe` of the crate is here. The pointers that come in are the caller's promise, as with
 //! the driver itself; nothing that is not checked gets further than these modules. A panic does
 //! not cross: it becomes `CUDA_ERROR_UNKNOWN`, with its message on stderr.
 
+mod blas;
 mod context;
 mod launch;
 mod memory;

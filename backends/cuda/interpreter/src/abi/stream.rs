@@ -26,7 +26,10 @@ unsafe extern "C" fn create_with(stream: *mut usize, flags: c_uint, _priority: c
 
 #[unsafe(export_name = "cuStreamSynchronize")]
 extern "C" fn synchronize(stream: usize) -> c_int {
-    call(|driver, current| driver.stream(current, stream))
+    call(|driver, current| {
+        driver.stream(current, stream)?;
+        driver.finish(current)
+    })
 }
 
 #[unsafe(export_name = "cuStreamQuery")]

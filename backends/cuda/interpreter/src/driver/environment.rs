@@ -2,6 +2,7 @@
 
 use std::env;
 
+use super::attributes::DRIVER_VERSION;
 use crate::arithmetic::approximate::Approximation;
 use crate::machine::Options;
 
@@ -10,7 +11,7 @@ pub(crate) struct Settings {
     pub(crate) options: Options,
     /// Leaks end the process: a program that drops the last error of its context cannot hide them.
     pub(crate) leaks_abort: bool,
-    /// Every launch is a line on stderr.
+    /// Every launch is a line on stderr, and every copy that may outlast its call.
     pub(crate) launches_printed: bool,
 }
 
@@ -43,6 +44,13 @@ pub(crate) fn read() -> Result<Settings, String> {
         leaks_abort,
         launches_printed,
     })
+}
+
+/// The version that the driver says it is of: another one than its own, to try what programs do with
+/// an old one.
+pub(crate) fn driver_version() -> Result<i32, String> {
+    let version = number("DETFREE_PTX_DRIVER")?.unwrap_or(DRIVER_VERSION as usize);
+    i32::try_from(version).map_err(|error| format!("DETFREE_PTX_DRIVER={version}: {error}"))
 }
 
 fn value(name: &str) -> Option<String> {

@@ -3,16 +3,17 @@
 pub(crate) mod attributes;
 pub(crate) mod code;
 mod environment;
+mod events;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::time::Instant;
 
 use crate::fault::FaultKind;
 use crate::machine::{Function, Geometry, Machine, Module};
 use crate::memory::DeviceError;
 use crate::run::LaunchError;
 use code::Code;
+use events::Event;
 
 /// An error on its way to the caller: the code that is returned, and the words that are printed.
 #[derive(Debug)]
@@ -57,12 +58,6 @@ fn code_of(kind: FaultKind) -> Code {
     }
 }
 
-#[derive(Debug)]
-struct Event {
-    timed: bool,
-    recorded: Option<Instant>,
-}
-
 /// The primary context of the only device.
 #[derive(Debug)]
 struct Context {
@@ -74,6 +69,8 @@ struct Context {
     events: HashMap<usize, Event>,
     /// Page-locked host memory: where it lies and how long it is.
     host: HashMap<usize, usize>,
+    /// Modules whose kernels were launched since a call last waited for them.
+    unfinished: HashSet<usize>,
     /// The error that stays until the context is released.
     broken: Option<Code>,
 }
@@ -91,7 +88,6 @@ pub(crate) struct Driver {
 
 /// Handles that are streams without having been created.
 const OWN_STREAMS: [usize; 3] = [0, 1, 2];
-const DISABLE_TIMING: u32 = 2;
 
 impl Driver {
     pub(crate) fn initialise(&mut self) -> Result<(), Failure> {
@@ -136,6 +132,7 @@ impl Driver {
                 streams: HashSet::new(),
                 events: HashMap::new(),
                 host: HashMap::new(),
+                unfinished: HashSet::new(),
                 broken: None,
             });
         }
@@ -215,8 +212,37 @@ impl Driver {
         }
     }
 
+    /// The version that it says it is of, also before it is initialised.
+    pub(crate) fn version() -> Result<i32, Failure> {
+        environment::driver_version().or_else(|message| failure(Code::InvalidValue, message))
+    }
+
+    /// A call has waited for all work of the context.
+    pub(crate) fn finish(&mut self, current: usize) -> Result<(), Failure> {
+        self.context(current)?.unfinished.clear();
+        Ok(())
+    }
+
+    /// A copy was submitted that may still use the host's memory when its call returns.
+    pub(crate) fn note_copy(&self, bytes: usize) -> Result<(), Failure> {
+        if self.settings()?.launches_printed {
+            eprintln!("asynchronous copy with the host of {bytes} bytes");
+        }
+        Ok(())
+    }
+
+    /// Nothing says that a driver waits for kernels whose code goes.
     pub(crate) fn unload(&mut self, current: usize, module: usize) -> Result<(), Failure> {
+        let leaks_abort = self.settings()?.leaks_abort;
         let context = self.context(current)?;
+        if context.unfinished.contains(&module) {
+            let message = "a module is unloaded while kernels may still run";
+            if leaks_abort {
+                eprintln!("detfree PTX interpreter: {message}");
+                std::process::abort();
+            }
+            return failure(Code::IllegalState, message);
+        }
         let Some(gone) = context.modules.remove(&module) else {
             return failure(Code::InvalidHandle, "no such module");
         };
@@ -274,14 +300,17 @@ impl Driver {
     pub(crate) fn launch(
         &mut self,
         current: usize,
-        function: &Function,
+        handle: usize,
         geometry: Geometry,
         arguments: &[&[u8]],
     ) -> Result<(), Failure> {
+        let function = &self.loaded(current, handle)?;
         if self.settings()?.launches_printed {
             eprintln!("launch {}", function.name());
         }
         let context = self.context(current)?;
+        let owner = context.functions.get(&handle).map(|(module, _)| *module);
+        context.unfinished.extend(owner);
         match context.machine.launch(function, geometry, arguments) {
             Ok(()) => Ok(()),
             Err(error @ LaunchError::Refused(_)) => {
@@ -315,66 +344,6 @@ impl Driver {
             return Ok(());
         }
         failure(Code::InvalidHandle, "no such stream")
-    }
-
-    pub(crate) fn new_event(&mut self, current: usize, flags: u32) -> Result<usize, Failure> {
-        let handle = self.fresh();
-        let timed = flags & DISABLE_TIMING == 0;
-        self.context(current)?.events.insert(
-            handle,
-            Event {
-                timed,
-                recorded: None,
-            },
-        );
-        Ok(handle)
-    }
-
-    fn event(&mut self, current: usize, event: usize) -> Result<&mut Event, Failure> {
-        match self.context(current)?.events.get_mut(&event) {
-            Some(event) => Ok(event),
-            None => failure(Code::InvalidHandle, "no such event"),
-        }
-    }
-
-    pub(crate) fn know_event(&mut self, current: usize, event: usize) -> Result<(), Failure> {
-        self.event(current, event).map(|_| ())
-    }
-
-    pub(crate) fn record(&mut self, current: usize, event: usize) -> Result<(), Failure> {
-        self.event(current, event)?.recorded = Some(Instant::now());
-        Ok(())
-    }
-
-    pub(crate) fn end_event(&mut self, current: usize, event: usize) -> Result<(), Failure> {
-        match self.context(current)?.events.remove(&event) {
-            Some(_) => Ok(()),
-            None => failure(Code::InvalidHandle, "no such event"),
-        }
-    }
-
-    /// Milliseconds from one event to the other.
-    pub(crate) fn elapsed(
-        &mut self,
-        current: usize,
-        start: usize,
-        end: usize,
-    ) -> Result<f32, Failure> {
-        let mut times = [None; 2];
-        for (time, event) in times.iter_mut().zip([start, end]) {
-            let event = self.event(current, event)?;
-            *time = event.recorded.filter(|_| event.timed);
-        }
-        let [Some(start), Some(end)] = times else {
-            return failure(Code::InvalidHandle, "an event without a time");
-        };
-        let sign = if end >= start { 1.0 } else { -1.0 };
-        let span = if end >= start {
-            end - start
-        } else {
-            start - end
-        };
-        Ok(sign * span.as_secs_f32() * 1e3)
     }
 
     pub(crate) fn pin(&mut self, current: usize, at: usize, bytes: usize) -> Result<(), Failure> {
