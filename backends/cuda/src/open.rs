@@ -44,8 +44,8 @@ impl<T: DeviceScalar> Cuda<T> {
     /// [`Self::device`] tells.
     ///
     /// # Errors
-    /// No driver or an old one, no such device, one that is too old or not to be had, that has no memory, or whose driver does not
-    /// load the kernels.
+    /// No driver or an old one, no such device, one that is too old or not to be had, that has no memory, or
+    /// whose driver does not load the kernels.
     pub fn new(ordinal: usize) -> Result<Self, CudaError> {
         let mut b = Self::with_own_products(ordinal)?;
         // cudarc panics where there is no library.
