@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cudarc::driver::sys::CUresult;
-use cudarc::driver::{CudaContext, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg,
+};
 use cudarc::nvrtc::Ptx;
 
 const PTX: &str = include_str!("ptx/programs.ptx");
@@ -192,17 +194,7 @@ fn refusals_have_the_codes_of_the_driver() {
             block_dim,
             shared_mem_bytes: 0,
         };
-        // SAFETY: the interpreter refuses what is wrong here.
-        #[expect(unsafe_code, reason = "cudarc cannot check the arguments of a launch")]
-        unsafe {
-            stream
-                .launch_builder(&axpy)
-                .arg(&0.5_f32)
-                .arg(&x)
-                .arg(&x)
-                .arg(&1_u32)
-                .launch(config)
-        }
+        add_half(&stream, &axpy, &x, config)
     };
     assert_eq!(code(launch(0)), CUresult::CUDA_ERROR_INVALID_VALUE);
     assert_eq!(code(launch(1025)), CUresult::CUDA_ERROR_INVALID_VALUE);
@@ -249,22 +241,28 @@ fn a_module_waits_for_its_kernels() {
     for waits in [true, false] {
         let module = context.load_module(Ptx::from_src(PTX)).unwrap();
         let axpy = module.load_function("axpy").unwrap();
-        // SAFETY: these are the kernel's parameters; the interpreter checks the rest.
-        #[expect(unsafe_code, reason = "cudarc cannot check the arguments of a launch")]
-        unsafe {
-            stream
-                .launch_builder(&axpy)
-                .arg(&0.5_f32)
-                .arg(&x)
-                .arg(&x)
-                .arg(&1_u32)
-                .launch(LaunchConfig::for_num_elems(1))
-        }
-        .unwrap();
+        add_half(&stream, &axpy, &x, LaunchConfig::for_num_elems(1)).unwrap();
         if waits {
             stream.synchronize().unwrap();
             drop((axpy, module));
             eprintln!("waited for the first");
         }
     }
+}
+
+/// x ← x + 0.5 x, of one number.
+fn add_half(
+    stream: &CudaStream,
+    axpy: &CudaFunction,
+    x: &CudaSlice<f32>,
+    config: LaunchConfig,
+) -> Result<(), DriverError> {
+    // SAFETY: these are the kernel's parameters; the interpreter checks the rest.
+    #[expect(unsafe_code, reason = "cudarc cannot check the arguments of a launch")]
+    let launched = unsafe {
+        let mut launch = stream.launch_builder(axpy);
+        launch.arg(&0.5_f32).arg(x).arg(x).arg(&1_u32);
+        launch.launch(config)
+    };
+    launched.map(|_| ())
 }
