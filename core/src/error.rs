@@ -148,15 +148,16 @@ mod tests {
         }
     }
 
-    /// What is refused never reads like what is expected, and no dimension divides by 0.
+    /// A count of one is followed by a singular.
     #[test]
-    fn one_row_is_no_rows() {
+    fn one_row_and_one_number() {
         let refused: Result<(), Error<Infallible>> = Error::check_whole_rows(5, 2);
         let said = refused.map_err(|error| std::string::ToString::to_string(&error));
         let wanted = "the last row has 1 row of 1 number where 1 row of 2 is needed";
         assert_eq!(said.as_ref().map_err(|said| &**said), Err(wanted));
     }
 
+    /// What is refused never reads like what is expected, and no dimension divides by 0.
     #[test]
     fn numbers_that_make_no_such_batch() {
         for (rows, dim, numbers, found) in [
