@@ -57,6 +57,10 @@ impl Terms {
             Self::Same(terms) => [0..if k <= terms { rows } else { 0 }, 0..0],
             Self::Stratified { uniform, rotation } => {
                 let count = count_above(schedule.survival(k), uniform, rows);
+                // One product with all of them is quicker than two with what lies on either side of a row.
+                if count == rows {
+                    return [0..rows, 0..0];
+                }
                 // The row whose quantile is the smallest, and so lives longest.
                 let start = rows.saturating_sub(rotation) % rows.max(1);
                 let end = start + count;

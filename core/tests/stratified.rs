@@ -153,10 +153,12 @@ fn one_short_series_for_all_is_caught() {
     assert!(worst > 1e-3, "{worst:e}");
 }
 
-/// The numbers of products per row that really ran, seen by an operator that counts.
+/// The numbers of products per row that really ran, and the ranges of rows they ran in, seen by an operator
+/// that counts.
 struct Counting {
     inner: Matrix<Dense<Vec<f64>>>,
     products: Vec<u32>,
+    ranges: Vec<core::ops::Range<usize>>,
 }
 
 impl Operator<Host> for Counting {
@@ -184,11 +186,12 @@ impl Operator<Host> for Counting {
         for r in rows.clone() {
             self.products[r] += 1;
         }
+        self.ranges.push(rows.clone());
         self.inner.vjp(b, rows, w, out)
     }
 }
 
-/// Rows run exactly as many terms as `of_row` says, for every rotation.
+/// Rows run exactly as many terms as `of_row` says, for every rotation; terms that all of them have, together.
 #[test]
 fn rows_run_the_terms_of_their_quantile() {
     let b = Host::new();
@@ -200,6 +203,7 @@ fn rows_run_the_terms_of_their_quantile() {
             let mut op = Counting {
                 inner: Matrix::new(&b, contraction(3, 0.5, 1), batch).unwrap(),
                 products: vec![0; batch],
+                ranges: Vec::new(),
             };
             let mut space = workspace(batch, 3);
             space.probe_mut().as_mut_slice().fill(1.0);
@@ -212,6 +216,8 @@ fn rows_run_the_terms_of_their_quantile() {
                 .map(|r| terms.of_row(&schedule, r, batch))
                 .collect();
             assert_eq!(op.products, expected);
+            let shared = *expected.iter().min().unwrap() as usize;
+            assert!(shared > 0 && op.ranges[..shared].iter().all(|rows| *rows == (0..batch)));
             assert_eq!(work.products, expected.iter().map(|&n| u64::from(n)).sum());
             // ⌊R·S(k)⌋ or ⌈R·S(k)⌉ rows are alive at term k.
             for k in 1..12 {
