@@ -157,15 +157,7 @@ impl<T: Number> Backend for Faer<T> {
         };
         match self.threads.pool() {
             None => shards.iter_mut().for_each(run),
-            // The caller works, too, and another thread wakes up meanwhile.
-            Some(pool) => pool.in_place_scope(|scope| {
-                let mut shards = shards.iter_mut();
-                let first = shards.next();
-                for shard in shards {
-                    scope.spawn(|_| run(shard));
-                }
-                first.map(run);
-            }),
+            Some(pool) => pool.each(shards, run),
         }
         Ok(())
     }

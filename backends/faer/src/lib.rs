@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+mod awake;
 mod dense_backend;
 mod factorise;
 mod flow_backend;

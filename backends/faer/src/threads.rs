@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::awake::{self, Awake, working};
+
 /// Multiply-adds of a product from which a thread that is already working is worth asking to share
 /// it: some microseconds.
 const WORTH_SHARING: usize = 1 << 19;
@@ -42,7 +44,14 @@ pub(crate) const fn part(length: usize, few: usize, all: usize) -> usize {
 /// The caller's thread, or a pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
-    pool: Option<Arc<ThreadPool>>,
+    pool: Option<Arc<Pool>>,
+}
+
+/// Threads, and whether they wait for work.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    threads: ThreadPool,
+    awake: Awake,
 }
 
 impl Threads {
@@ -58,8 +67,11 @@ impl Threads {
                 .num_threads(threads)
                 .thread_name(|index| format!("detfree-{index}"))
                 .build()
-                .map(|pool| Self {
-                    pool: Some(Arc::new(pool)),
+                .map(|threads| {
+                    let awake = Awake::default();
+                    Self {
+                        pool: Some(Arc::new(Pool { threads, awake })),
+                    }
                 })
                 .map_err(|reason| ThreadsError::Refused {
                     threads,
@@ -68,7 +80,7 @@ impl Threads {
         }
     }
 
-    pub(crate) fn pool(&self) -> Option<&ThreadPool> {
+    pub(crate) fn pool(&self) -> Option<&Pool> {
         self.pool.as_deref()
     }
 
@@ -92,10 +104,12 @@ impl Threads {
         let Some(pool) = self.pool().filter(|_| !self.alone(cost)) else {
             return work(1);
         };
-        let inside = pool.current_thread_index().is_some();
-        if inside || cost >= WORTH_WAKING {
+        if pool.is_ours() || cost >= WORTH_WAKING {
             let threads = self.count();
-            pool.install(|| work(threads));
+            pool.install(|| {
+                pool.call();
+                work(threads);
+            });
         } else {
             work(1);
         }
@@ -107,7 +121,47 @@ impl Threads {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.pool().map_or(1, ThreadPool::current_num_threads)
+        self.pool()
+            .map_or(1, |pool| pool.threads.current_num_threads())
+    }
+}
+
+impl Pool {
+    /// Does the work on one of the threads: the caller's, if it is.
+    fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(|| working(work))
+    }
+
+    /// Whether the caller's thread is one of the pool.
+    fn is_ours(&self) -> bool {
+        self.threads.current_thread_index().is_some()
+    }
+
+    /// Lets the other threads wait for work, where the caller's is one of them: beside a thread from elsewhere they would
+    /// be one too many.
+    fn call(&self) {
+        if self.is_ours() {
+            self.awake.call(&self.threads);
+        }
+    }
+
+    /// Does all pieces, one of them on the caller's thread.
+    pub(crate) fn each<'a, S: Send + 'a>(
+        &self,
+        pieces: impl IntoIterator<Item = &'a mut S>,
+        work: impl Fn(&mut S) + Sync,
+    ) {
+        self.call();
+        let work = |piece| working(|| work(piece));
+        // The caller works, too, and another thread wakes up meanwhile.
+        self.threads.in_place_scope(|scope| {
+            let mut pieces = pieces.into_iter();
+            let first = pieces.next();
+            for piece in pieces {
+                scope.spawn(|_| work(piece));
+            }
+            first.map(work);
+        });
     }
 }
 
@@ -118,7 +172,7 @@ fn share<W: Work>(work: W, threads: usize) {
     }
     let few = threads / 2;
     let [here, there] = work.cut(few, threads);
-    rayon::join(|| share(here, few), || share(there, threads - few));
+    awake::join(|| share(here, few), || share(there, threads - few));
 }
 
 /// Why a backend has no threads to work on.

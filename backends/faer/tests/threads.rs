@@ -46,10 +46,11 @@ fn products_are_the_same_bits_from_run_to_run() {
     }
 }
 
-/// The same products, one after the other on a thread of the pool.
+/// The same products, one after the other on a thread of the pool: of more threads than there are cores, too, which
+/// wait in the middle of one another's work.
 #[test]
 fn products_together_are_the_same_bits() {
-    for threads in [1, 2, 3] {
+    for threads in [1, 2, 3, 16] {
         let b = Faer::new(threads).unwrap();
         for work in [0, usize::MAX] {
             assert!(

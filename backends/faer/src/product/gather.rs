@@ -8,6 +8,7 @@ use super::combine::{Combine, DEPTH};
 use super::few::FEW;
 use super::one::{Own, Product};
 use crate::Number;
+use crate::awake;
 use crate::loops;
 use crate::threads::{Threads, part};
 
@@ -104,7 +105,7 @@ impl<'a, T: Number, const N: usize> Gather<'a, T, N> {
             }),
             ..self
         };
-        rayon::join(|| here.share(half), || there.share(threads - half));
+        awake::join(|| here.share(half), || there.share(threads - half));
         for (out, sums) in self.out.into_iter().zip(&sums) {
             for (out, sums) in out.row_iter_mut().zip(sums.chunks_exact(width)) {
                 if let Some(out) = out.try_as_row_major_mut() {

@@ -1,0 +1,131 @@
+//! Threads that wait for the next piece of work without falling asleep.
+//!
+//! A thread of rayon that finds nothing to do yields a few times and sleeps. The pieces of a training step
+//! follow one another within some ten microseconds, and waking a thread takes as long as a piece: the one
+//! that asked had often done both halves of its work before the other had opened its eyes.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, Yield};
+
+/// How long a thread waits for the next piece: a few times what it takes to wake it.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Looks around for work from one look at the clock to the next.
+const LOOKS: usize = 16;
+
+thread_local! {
+    /// Pieces of work on this thread's stack. What they wait for would wait for us.
+    static WORKING: Cell<usize> = const { Cell::new(0) };
+    /// Whether this thread waits here, perhaps with a piece of work on top.
+    static WAITING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the threads of a pool have been called since one of them lost its patience.
+#[derive(Debug, Default)]
+pub(crate) struct Awake {
+    called: Arc<AtomicBool>,
+}
+
+impl Awake {
+    /// Lets the other threads wait for what is to come. To be called in the pool, before work is shared.
+    pub(crate) fn call(&self, pool: &ThreadPool) {
+        // No order is needed: the flag guards nothing but the number of calls.
+        if self.called.load(Ordering::Relaxed) || self.called.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (called, caller) = (Arc::clone(&self.called), pool.current_thread_index());
+        pool.spawn_broadcast(move |thread| {
+            if Some(thread.index()) != caller && !wait() {
+                called.store(false, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// Does what there is to do until there has been nothing for a while; whether the thread is waiting still, further
+/// down on its stack.
+fn wait() -> bool {
+    if WAITING.get() {
+        return true;
+    }
+    if WORKING.get() == 0 {
+        WAITING.set(true);
+        let mut since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            for _ in 0..LOOKS {
+                if rayon::yield_now() == Some(Yield::Executed) {
+                    since = Instant::now();
+                } else {
+                    // Where there are more threads than cores, one that has something to do gets this one.
+                    thread::yield_now();
+                }
+            }
+        }
+        WAITING.set(false);
+    }
+    false
+}
+
+/// Does a piece of work, in which the thread may wait for pieces that others do, but not here.
+pub(crate) fn working<R>(work: impl FnOnce() -> R) -> R {
+    struct Done;
+    impl Drop for Done {
+        fn drop(&mut self) {
+            WORKING.set(WORKING.get() - 1);
+        }
+    }
+    WORKING.set(WORKING.get() + 1);
+    let _done = Done;
+    work()
+}
+
+/// Does both at the same time, where another thread of the pool has nothing to do.
+pub(crate) fn join(here: impl FnOnce() + Send, there: impl FnOnce() + Send) {
+    rayon::join(|| working(here), || working(there));
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::ThreadPoolBuilder;
+
+    use super::*;
+
+    fn is_called(awake: &Awake) -> bool {
+        awake.called.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn threads_wait_until_they_lose_their_patience() {
+        let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let awake = Awake::default();
+        for _ in 0..3 {
+            pool.install(|| awake.call(&pool));
+            let since = Instant::now();
+            while is_called(&awake) {
+                assert!(since.elapsed() < Duration::from_secs(60));
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Who waits for a piece of their own would take the longer for waiting for more.
+    #[test]
+    fn nobody_waits_in_the_middle_of_work() {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        pool.install(|| {
+            working(|| assert!(!wait() && !WAITING.get()));
+            // With nothing to wait for, nor a piece below, it waits here.
+            let since = Instant::now();
+            assert!(!wait() && since.elapsed() >= PATIENCE);
+            WAITING.set(true);
+            assert!(wait());
+            assert!(working(wait));
+            assert_eq!(WORKING.get(), 0);
+        });
+    }
+}
