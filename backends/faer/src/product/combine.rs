@@ -44,14 +44,9 @@ impl<T: Number> WithSimd for Combine<'_, T> {
             let mut top = 0;
             while top < rows {
                 let height = FEW.min(rows - top);
-                let mut factors = [T::zero(); DEPTH * FEW];
-                for (k, factors) in factors.chunks_exact_mut(height).enumerate().take(terms) {
-                    for (r, factor) in factors.iter_mut().enumerate() {
-                        *factor = alpha * lhs[(top + r, from + k)];
-                    }
-                }
                 let strip = Strip {
-                    factors: &factors[..terms * height],
+                    lhs: lhs.subrows(top, height).subcols(from, terms),
+                    alpha,
                     long: &long[..terms],
                     store,
                     out: out.as_mut().subrows_mut(top, height),
@@ -68,9 +63,26 @@ impl<T: Number> WithSimd for Combine<'_, T> {
     }
 }
 
-/// A few rows of the output; the factors of one term after those of the other.
+/// The factors of a few rows in the order in which they are needed: those of one term after those of the other.
+#[inline(always)]
+pub(super) fn pack<'a, T: Number, const H: usize>(
+    lhs: MatRef<'_, T>,
+    alpha: T,
+    factors: &'a mut [T],
+) -> &'a [[T; H]] {
+    let factors = &mut factors.as_chunks_mut::<H>().0[..lhs.ncols()];
+    for (r, row) in lhs.row_iter().enumerate().take(H) {
+        for (factors, &x) in factors.iter_mut().zip(row.iter()) {
+            factors[r] = alpha * x;
+        }
+    }
+    factors
+}
+
+/// A few rows of the output, and some terms.
 struct Strip<'a, T> {
-    factors: &'a [T],
+    lhs: MatRef<'a, T>,
+    alpha: T,
     long: &'a [&'a [T]],
     store: Store,
     out: MatMut<'a, T>,
@@ -84,13 +96,15 @@ impl<T: Number, const H: usize> WithSimd for StripOf<'_, T, H> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Strip {
-            factors,
+            lhs,
+            alpha,
             long,
             store,
             out,
         } = self.0;
         let (ctx, lanes) = (T::simd_ctx(simd), lanes::<T, S>());
-        let factors = factors.as_chunks::<H>().0;
+        let mut factors = [T::zero(); DEPTH * FEW];
+        let factors = pack::<T, H>(lhs, alpha, &mut factors);
         let columns = out.ncols();
         let mut out = rows_mut::<T, H>(out);
         let mut at = 0;
@@ -143,7 +157,7 @@ fn tile<T: Number, S: Simd, const H: usize, const C: usize>(
 
 /// What is left of every row, less than a vector.
 #[inline(always)]
-fn end<T: Number, S: Simd, const H: usize>(
+pub(super) fn end<T: Number, S: Simd, const H: usize>(
     ctx: &T::SimdCtx<S>,
     factors: &[[T; H]],
     long: &[&[T]],

@@ -5,7 +5,7 @@ use faer::{MatMut, MatRef};
 use pulp::bytemuck;
 use pulp::{Simd, WithSimd};
 
-use super::few::{FEW, filled_up, for_rows, lanes, row, rows_mut};
+use super::few::{FEW, OnLines, filled_up, for_rows, lanes, row, rows_mut};
 use crate::Number;
 
 /// `out_ri ← [out_ri +] alpha ⟨x_r, w_i⟩`, where the rows of all three lie in one piece.
@@ -41,7 +41,7 @@ impl<T: Number> WithSimd for Dots<'_, T> {
             while top < rows {
                 let height = FEW.min(rows - top);
                 // A vector of every row, then the next of every row; zeros after the end.
-                let mut side_by_side = [T::zero(); DEPTH * FEW];
+                let OnLines(side_by_side) = &mut OnLines([T::zero(); DEPTH * FEW]);
                 for r in 0..height {
                     let vectors = row(x, top + r)[from..from + length].chunks(lanes);
                     let places = side_by_side[r * lanes..].chunks_mut(height * lanes);

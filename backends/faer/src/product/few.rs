@@ -51,6 +51,10 @@ macro_rules! for_rows {
 }
 pub(super) use for_rows;
 
+/// What starts with a cache line: a vector across two of them takes twice as long to read.
+#[repr(align(64))]
+pub(super) struct OnLines<X>(pub(super) X);
+
 /// Numbers in a vector.
 #[inline(always)]
 pub(super) const fn lanes<T: Number, S: Simd>() -> usize {

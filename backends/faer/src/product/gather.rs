@@ -5,7 +5,7 @@ use faer::{MatMut, MatRef};
 use pulp::Arch;
 
 use super::combine::{Combine, DEPTH};
-use super::few::FEW;
+use super::few::{FEW, OnLines};
 use super::one::{Own, Product};
 use crate::Number;
 use crate::awake;
@@ -85,7 +85,7 @@ impl<'a, T: Number, const N: usize> Gather<'a, T, N> {
         }
         let half = threads / 2;
         let at = part(self.w.nrows(), half, threads);
-        let mut sums = [[T::zero(); FEW * COLUMNS]; N];
+        let OnLines(sums) = &mut OnLines([[T::zero(); FEW * COLUMNS]; N]);
         let width = self.w.ncols();
         let mut rows = self.x.map(|x| x.nrows()).into_iter();
         let (upper, lower) = self.w.split_at_row(at);
@@ -106,7 +106,7 @@ impl<'a, T: Number, const N: usize> Gather<'a, T, N> {
             ..self
         };
         awake::join(|| here.share(half), || there.share(threads - half));
-        for (out, sums) in self.out.into_iter().zip(&sums) {
+        for (out, sums) in self.out.into_iter().zip(sums) {
             for (out, sums) in out.row_iter_mut().zip(sums.chunks_exact(width)) {
                 if let Some(out) = out.try_as_row_major_mut() {
                     loops::add(sums, out.as_slice_mut());

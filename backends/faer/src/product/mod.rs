@@ -1,5 +1,6 @@
 //! Dense products on row ranges: faer's, cut into blocks, and our own where there are few rows.
 
+mod beside;
 mod combine;
 mod dots;
 mod few;
@@ -16,6 +17,7 @@ use pulp::Arch;
 use crate::rows::{span, span_mut};
 use crate::{Batch, Faer, Number};
 
+pub(crate) use beside::Beside;
 pub(crate) use few::{FEW, takes};
 use gather::Gather;
 pub(crate) use one::Product;
