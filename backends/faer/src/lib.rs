@@ -56,7 +56,8 @@ pub use threads::ThreadsError;
 /// in parallel, each on sequential arithmetic. Outside shards, a product of at least 2²⁰
 /// multiply-adds, or a pass that takes as long, is cut into one block per thread; smaller ones lose
 /// more to waking a thread than they gain, and so do factorisations. Between calls that are made
-/// [`together`](detfree_core::Backend::together) the threads stay awake, and half of that is enough.
+/// [`together`](detfree_core::Backend::together) half of that is enough: there the threads wait for more, awake for a
+/// fifth of a millisecond after the last.
 ///
 /// ```
 /// use detfree_core::Backend;

@@ -73,9 +73,10 @@ fn products<B: FlowBackend + Allocate>(b: &B, inputs: usize) -> Sums {
     sums
 }
 
-/// A weight of two panels, and of more multiply-adds than are worth threads.
+/// A weight of many panels, the last one shorter, of rows that are no whole vectors, and of more multiply-adds than
+/// are worth threads.
 fn step<B: FlowBackend + Allocate>(b: &B) -> Sums {
-    let (rows, dim) = (3, 400);
+    let (rows, dim) = (3, 403);
     let [left, right] = [1, 2].map(|seed| normals(b, Shape::new(rows, dim), seed, 1.0));
     let square = Shape::new(dim, dim);
     let [mut w, mut m, mut v] = [3, 4, 5].map(|seed| normals(b, square, seed, 1.0));
