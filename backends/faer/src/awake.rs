@@ -32,6 +32,14 @@ pub(crate) struct Awake {
 }
 
 impl Awake {
+    /// Called on a thread of the pool that begins with work from outside. Where it had been called itself, the
+    /// others may sleep: they are called anew.
+    pub(crate) fn begin(&self) {
+        if WAITING.get() && WORKING.get() == 0 {
+            self.called.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Lets the other threads wait for what is to come. To be called in the pool, before work is shared.
     pub(crate) fn call(&self, pool: &ThreadPool) {
         // No order is needed: the flag guards nothing but the number of calls.
@@ -111,6 +119,23 @@ mod tests {
                 thread::yield_now();
             }
         }
+    }
+
+    /// What comes from outside may be begun by the very thread that was called.
+    #[test]
+    fn who_was_called_calls_the_others() {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let awake = Awake::default();
+        pool.install(|| {
+            awake.call(&pool);
+            awake.begin();
+            assert!(is_called(&awake));
+            WAITING.set(true);
+            working(|| awake.begin());
+            assert!(is_called(&awake));
+            awake.begin();
+            assert!(!is_called(&awake));
+        });
     }
 
     /// Who waits for a piece of their own would take the longer for waiting for more.

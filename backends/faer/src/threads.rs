@@ -129,7 +129,10 @@ impl Threads {
 impl Pool {
     /// Does the work on one of the threads: the caller's, if it is.
     fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.threads.install(|| working(work))
+        self.threads.install(|| {
+            self.awake.begin();
+            working(work)
+        })
     }
 
     /// Whether the caller's thread is one of the pool.
