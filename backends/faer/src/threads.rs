@@ -149,16 +149,12 @@ impl Pool {
     }
 
     /// Does all pieces, one of them on the caller's thread.
-    pub(crate) fn each<'a, S: Send + 'a>(
-        &self,
-        pieces: impl IntoIterator<Item = &'a mut S>,
-        work: impl Fn(&mut S) + Sync,
-    ) {
+    pub(crate) fn each<S: Send>(&self, pieces: &mut [S], work: impl Fn(&mut S) + Sync) {
         self.call();
         let work = |piece| working(|| work(piece));
         // The caller works, too, and another thread wakes up meanwhile.
         self.threads.in_place_scope(|scope| {
-            let mut pieces = pieces.into_iter();
+            let mut pieces = pieces.iter_mut();
             let first = pieces.next();
             for piece in pieces {
                 scope.spawn(|_| work(piece));
