@@ -95,8 +95,33 @@ pub(crate) fn working<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Does both at the same time, where another thread of the pool has nothing to do.
+///
+/// Whoever is done first waits for the other with its eyes open: rayon would let it sleep.
 pub(crate) fn join(here: impl FnOnce() + Send, there: impl FnOnce() + Send) {
-    rayon::join(|| working(here), || working(there));
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let (begun, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    rayon::join(
+        || {
+            working(|| {
+                here();
+                while begun.load(Ordering::Relaxed) && !over.load(Ordering::Relaxed) {
+                    if rayon::yield_now() != Some(Yield::Executed) {
+                        thread::yield_now();
+                    }
+                }
+            });
+        },
+        || {
+            begun.store(true, Ordering::Relaxed);
+            let _over = Over(&over);
+            working(there);
+        },
+    );
 }
 
 #[cfg(test)]

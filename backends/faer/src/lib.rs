@@ -1,5 +1,5 @@
-//! The fast CPU backend of `detfree`: products through [faer], or in the matrix unit where `f32` gains by it
-//! ([`detfree_amx`]), elementwise passes with the widest vectors of the CPU it runs on, shards on threads.
+//! The fast CPU backend of `detfree`: products through [faer], or through [`detfree_x86`] where `f32` gains by it,
+//! elementwise passes with the widest vectors of the CPU it runs on, shards on threads.
 //!
 //! A batch is a [`Dense`], as on the reference backend, in memory that starts with a cache line.
 //! Fills and elementwise passes give its bits; products, sums of rows and factorisations add in
@@ -38,7 +38,6 @@ mod tiny;
 use core::convert::Infallible;
 use core::marker::PhantomData;
 
-use detfree_amx::Amx;
 use detfree_core::reference::Reference;
 use detfree_core::{Allocate, Dense, Scalar, Shape};
 use faer::traits::ComplexField;
@@ -109,19 +108,22 @@ impl<T: Number> Faer<T> {
 
 /// `f32` or `f64`: a number that faer multiplies, and whose vectors lie in memory as its slices do.
 pub trait Number: Scalar + ComplexField + Pod {
-    /// The product in a matrix unit, for numbers that there is one for.
+    /// A product that is quicker than faer's.
     #[doc(hidden)]
-    const ON_TILES: Option<OnTiles<Self>> = None;
+    const QUICKEST: Quickest<Self> = |_, _, _| None;
 }
 
 impl Number for f32 {
-    const ON_TILES: Option<OnTiles<Self>> = Some(Amx::matmul);
+    const QUICKEST: Quickest<Self> = detfree_x86::quickest;
 }
 
 impl Number for f64 {}
 
+/// What is quickest for a product `dst ← lhs · rhs`, unless it is faer.
+type Quickest<T> = fn(MatRef<'_, T>, MatRef<'_, T>, MatRef<'_, T>) -> Option<Matmul<T>>;
+
 /// `dst ← [dst +] alpha · lhs · rhs`
-type OnTiles<T> = fn(Amx, MatMut<'_, T>, Accum, MatRef<'_, T>, MatRef<'_, T>, T);
+type Matmul<T> = fn(MatMut<'_, T>, Accum, MatRef<'_, T>, MatRef<'_, T>, T);
 
 /// A batch of [`Faer`].
 pub type Batch<T> = Dense<Aligned<T>>;

@@ -1,6 +1,5 @@
 //! One product of matrices.
 
-use detfree_amx::Amx;
 use detfree_core::Store;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -10,7 +9,7 @@ use super::combine::Combine;
 use super::dots::Dots;
 use super::few;
 use crate::threads::{Work, part};
-use crate::{Number, OnTiles};
+use crate::{Matmul, Number};
 
 /// The most columns of the output in one call of faer: two or a few of its blocks, whose packed
 /// weights stay in the nearer caches. Past it a product of 784 inputs loses a tenth of its speed.
@@ -23,8 +22,8 @@ pub(super) enum Own<T> {
     Combine,
     /// Of few rows with those of a weight.
     Dots,
-    /// In the processor's matrix unit.
-    Tiles(Amx, OnTiles<T>),
+    /// In another library of ours.
+    Kernel(Matmul<T>),
 }
 
 /// out ← [out +] alpha · lhs · rhs
@@ -70,9 +69,7 @@ impl<'a, T: Number> Product<'a, T> {
         if few::takes(self.arch, few, length) {
             return Some(own);
         }
-        let (amx, on_tiles) = Amx::detect().zip(T::ON_TILES)?;
-        amx.gains(rows, columns, depth)
-            .then_some(Own::Tiles(amx, on_tiles))
+        T::QUICKEST(self.out.as_ref(), self.lhs, self.rhs).map(Own::Kernel)
     }
 
     /// On this thread, as one block.
@@ -101,7 +98,7 @@ impl<'a, T: Number> Product<'a, T> {
                 store,
                 out,
             }),
-            Some(Own::Tiles(amx, matmul)) => matmul(amx, out, accum(store), lhs, rhs, alpha),
+            Some(Own::Kernel(matmul)) => matmul(out, accum(store), lhs, rhs, alpha),
             None => matmul(out, accum(store), lhs, rhs, alpha, Par::Seq),
         }
     }

@@ -87,7 +87,7 @@ impl<T: Number> Work for Onto<'_, T> {
     fn run(mut self) {
         let rows = match self.product.own() {
             Some(Own::Combine | Own::Dots) => FEW,
-            Some(Own::Tiles(..)) | None => (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS),
+            Some(Own::Kernel(_)) | None => (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS),
         };
         while self.base.nrows() > rows {
             let [block, rest] = self.cut_rows(rows);

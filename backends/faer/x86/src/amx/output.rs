@@ -8,6 +8,7 @@ use faer::{Accum, MatMut};
 
 use super::tile;
 use super::vector;
+use crate::lanes;
 
 /// A matrix whose rows or columns lie in one piece.
 #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ impl Output {
         } else {
             (1, tile::ROWS as isize)
         };
-        let (mask, alpha) = (vector::first(count), _mm512_set1_ps(self.alpha));
+        let (mask, alpha) = (lanes::first(count), _mm512_set1_ps(self.alpha));
         for i in 0..vectors {
             // SAFETY: the caller's.
             unsafe {

@@ -15,15 +15,6 @@ pub(crate) const PARTS: usize = 3;
 /// The longest stride that offsets of 32 bits reach across a vector with.
 pub(crate) const MOST: usize = i32::MAX as usize / tile::ROWS;
 
-/// The first numbers of a vector.
-pub(crate) const fn first(count: usize) -> __mmask16 {
-    if count < tile::ROWS {
-        (1 << count) - 1
-    } else {
-        __mmask16::MAX
-    }
-}
-
 /// The numbers of the mask, `stride` apart from each other, and zeros.
 ///
 /// # Safety

@@ -6,6 +6,7 @@ use faer::MatRef;
 
 use super::tile;
 use super::vector::{self, PARTS};
+use crate::lanes;
 
 /// Lines in a panel: rows of a left side, columns of a right one.
 pub(crate) const LINES: usize = tile::ROWS;
@@ -86,7 +87,7 @@ impl Side {
             to_row,
             along,
             rows: if self.left { [part.lines; 2] } else { halves },
-            masks: if self.left { halves } else { [part.lines; 2] }.map(vector::first),
+            masks: if self.left { halves } else { [part.lines; 2] }.map(lanes::first),
         }
     }
 

@@ -1,0 +1,259 @@
+//! Vectors along the columns of the right side and of the output.
+
+use core::arch::x86_64::{
+    __m512, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_store_ps,
+};
+use core::mem::MaybeUninit;
+
+use faer::{Accum, MatMut, MatRef};
+
+use super::{Ahead, part};
+use crate::lanes::{LANES, first};
+
+/// Rows of a tile of sums, and vectors in each: with a row of the right side and a factor they take 28 of 32
+/// registers.
+const HEIGHT: usize = 8;
+const WIDTH: usize = 3;
+
+/// Terms of a panel, which stays in the first cache beside the next one: 21 kB each.
+const DEPTH: usize = 112;
+
+/// Strips of rows that make a panel worth copying.
+const MANY: usize = 16;
+
+/// `dst ← [dst +] alpha · lhs · rhs`
+///
+/// # Safety
+/// The shapes must fit, with at least one term, and the columns of `dst` and `rhs` lie side by side.
+#[target_feature(enable = "avx512f,avx512vl")]
+pub(super) unsafe fn product(
+    mut dst: MatMut<'_, f32>,
+    mut accum: Accum,
+    lhs: MatRef<'_, f32>,
+    rhs: MatRef<'_, f32>,
+    alpha: f32,
+) {
+    let (terms, columns) = rhs.shape();
+    let vectors = columns.div_ceil(LANES);
+    let (blocks, panels) = (terms.div_ceil(DEPTH), vectors.div_ceil(WIDTH));
+    let mut copied = Panel([const { MaybeUninit::uninit() }; DEPTH * WIDTH * LANES]);
+    for block in 0..blocks {
+        let [from, end] = [block, block + 1].map(|block| part(terms, block, blocks));
+        let (lhs, block) = (lhs.subcols(from, end - from), rhs.subrows(from, end - from));
+        for panel in 0..panels {
+            let [left, right] =
+                [panel, panel + 1].map(|panel| (part(vectors, panel, panels) * LANES).min(columns));
+            let next = if right < columns {
+                block.as_ptr().wrapping_add(right)
+            } else {
+                block
+                    .as_ptr()
+                    .wrapping_offset((end - from) as isize * rhs.row_stride())
+            };
+            let (dst, panel) = (
+                dst.as_mut().subcols_mut(left, right - left),
+                block.subcols(left, right - left),
+            );
+            // SAFETY: the caller's.
+            unsafe { strips(dst, accum, lhs, panel, alpha, next, &mut copied) };
+        }
+        accum = Accum::Add;
+    }
+}
+
+/// One panel's part of the product.
+///
+/// # Safety
+/// As for [`product`], with a right side of at most [`WIDTH`] vectors and [`DEPTH`] terms.
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn strips(
+    mut dst: MatMut<'_, f32>,
+    accum: Accum,
+    lhs: MatRef<'_, f32>,
+    panel: MatRef<'_, f32>,
+    alpha: f32,
+    next: *const f32,
+    copied: &mut Panel,
+) {
+    let (rows, step) = (lhs.nrows(), panel.row_stride());
+    let strips = rows.div_ceil(HEIGHT);
+    let (mut w, mut to_next) = (panel.as_ptr(), step);
+    if strips >= MANY {
+        // SAFETY: the caller's.
+        unsafe { copied.fill(panel) };
+        (w, to_next) = (copied.0.as_ptr().cast(), (WIDTH * LANES) as isize);
+    }
+    for strip in 0..strips {
+        let [row, below] = [strip, strip + 1].map(|strip| part(rows, strip, strips));
+        let x = lhs.subrows(row, below - row);
+        let tile = Tile {
+            x: x.as_ptr(),
+            to_row: x.row_stride(),
+            to_term: x.col_stride(),
+            w,
+            to_next,
+            terms: x.ncols(),
+            // Every one of the first strips asks for one vector's place in all rows of the next panel.
+            ahead: if strip < WIDTH {
+                Ahead {
+                    next: next.wrapping_add(strip * LANES),
+                    step,
+                }
+            } else {
+                Ahead::none(x.as_ptr())
+            },
+            out: dst.as_mut().subrows_mut(row, below - row).as_ptr_mut(),
+            to_below: dst.row_stride(),
+            width: panel.ncols(),
+            alpha,
+            accum,
+        };
+        // SAFETY: the caller's; the tile lies inside all three.
+        unsafe { tile.of_height(below - row) }
+    }
+}
+
+/// A copy of a panel, with its rows one after the other: as rows of a wide matrix they take a page each, and with those
+/// of the other side more pages than the processor has at hand.
+#[repr(align(64))]
+struct Panel([MaybeUninit<f32>; DEPTH * WIDTH * LANES]);
+
+impl Panel {
+    /// # Safety
+    /// The columns must lie side by side, at most [`WIDTH`] vectors and [`DEPTH`] terms.
+    #[target_feature(enable = "avx512f,avx512vl")]
+    unsafe fn fill(&mut self, panel: MatRef<'_, f32>) {
+        let mut from = panel.as_ptr();
+        for row in self.0.chunks_exact_mut(WIDTH * LANES).take(panel.nrows()) {
+            for (c, to) in row.chunks_exact_mut(LANES).enumerate() {
+                let mask = first(panel.ncols().saturating_sub(c * LANES));
+                // SAFETY: the caller's.
+                unsafe {
+                    let numbers = _mm512_maskz_loadu_ps(mask, from.wrapping_add(c * LANES));
+                    _mm512_store_ps(to.as_mut_ptr().cast(), numbers);
+                }
+            }
+            from = from.wrapping_offset(panel.row_stride());
+        }
+    }
+}
+
+/// Some rows of the output, at most [`HEIGHT`], and at most [`WIDTH`] vectors of each.
+#[derive(Clone, Copy)]
+struct Tile {
+    x: *const f32,
+    to_row: isize,
+    to_term: isize,
+    w: *const f32,
+    to_next: isize,
+    terms: usize,
+    ahead: Ahead,
+    out: *mut f32,
+    to_below: isize,
+    /// Columns.
+    width: usize,
+    alpha: f32,
+    accum: Accum,
+}
+
+impl Tile {
+    /// # Safety
+    /// The tile must lie inside the output, and what is summed inside the sides.
+    #[target_feature(enable = "avx512f,avx512vl")]
+    unsafe fn of_height(self, height: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match height {
+                1 => self.of_width::<1>(),
+                2 => self.of_width::<2>(),
+                3 => self.of_width::<3>(),
+                4 => self.of_width::<4>(),
+                5 => self.of_width::<5>(),
+                6 => self.of_width::<6>(),
+                7 => self.of_width::<7>(),
+                _ => self.of_width::<HEIGHT>(),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::of_height`], with `H` rows.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl")]
+    unsafe fn of_width<const H: usize>(self) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self.width.div_ceil(LANES) {
+                1 => self.add_up::<H, 1>(),
+                2 => self.add_up::<H, 2>(),
+                _ => self.add_up::<H, WIDTH>(),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::of_height`], with `H` rows and `C` vectors in each.
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "iterators over arrays of vectors go through memory"
+    )]
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512vl")]
+    unsafe fn add_up<const H: usize, const C: usize>(mut self) {
+        let last = first(self.width - (C - 1) * LANES);
+        let mask = |c: usize| if c + 1 < C { __mmask16::MAX } else { last };
+        let place = |r: usize, c: usize| {
+            let row = self.out.wrapping_offset(r as isize * self.to_below);
+            row.wrapping_add(c * LANES)
+        };
+        let mut sums = [[_mm512_setzero_ps(); C]; H];
+        // SAFETY: the caller's.
+        unsafe {
+            for r in 0..H {
+                for c in 0..C {
+                    _mm_prefetch::<_MM_HINT_T0>(place(r, c).cast_const().cast());
+                }
+            }
+            for _ in 0..self.terms {
+                let mut row = [_mm512_setzero_ps(); C];
+                for c in 0..C {
+                    row[c] = _mm512_maskz_loadu_ps(mask(c), self.w.wrapping_add(c * LANES));
+                }
+                self.ahead.fetch();
+                for r in 0..H {
+                    let factor = *self.x.wrapping_offset(r as isize * self.to_row);
+                    let factor = _mm512_set1_ps(factor);
+                    for c in 0..C {
+                        sums[r][c] = _mm512_fmadd_ps(factor, row[c], sums[r][c]);
+                    }
+                }
+                self.x = self.x.wrapping_offset(self.to_term);
+                self.w = self.w.wrapping_offset(self.to_next);
+            }
+            for r in 0..H {
+                for c in 0..C {
+                    self.put(sums[r][c], place(r, c), mask(c));
+                }
+            }
+        }
+    }
+
+    /// `to ← [to +] alpha · sums`
+    ///
+    /// # Safety
+    /// The numbers of the mask must be writable.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl")]
+    unsafe fn put(&self, sums: __m512, to: *mut f32, mask: __mmask16) {
+        let alpha = _mm512_set1_ps(self.alpha);
+        // SAFETY: the caller's.
+        unsafe {
+            let sums = match self.accum {
+                Accum::Replace => _mm512_mul_ps(alpha, sums),
+                Accum::Add => _mm512_fmadd_ps(alpha, sums, _mm512_maskz_loadu_ps(mask, to)),
+            };
+            _mm512_mask_storeu_ps(to, mask, sums);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Products in vectors of 512 bits, of sides that are read where they lie.
+//!
+//! Libraries of matrix products first copy a side into an order that suits them, which for a batch of some ten
+//! rows takes a good part of the product's own time. Here nothing is copied: what the processor would not
+//! fetch ahead by itself is asked for, a panel before it is needed.
+
+mod columns;
+mod dots;
+
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+use faer::{Accum, MatMut, MatRef, Par};
+
+use crate::lanes::LANES;
+
+/// Rows of a batch from which a copy of what they are multiplied with is worth its time.
+const ROWS: usize = 128;
+
+/// Rows that are too few for a copy even where vectors lie across cache lines.
+const FEW: usize = 32;
+
+/// Numbers that lie in the caches from one product to the next.
+const NUMBERS: usize = 1 << 22;
+
+/// Terms from which the sums over vectors are little beside the products, and up to which all is at hand that belongs
+/// to a tile's columns.
+const TERMS: usize = 256;
+const MOST_TERMS: usize = 2048;
+
+/// Products that there is a loop for.
+enum Kind {
+    /// Of a right side whose rows lie in one piece, as those of the output do.
+    Columns,
+    /// Of sides whose terms lie in one piece, the output's rows too.
+    Dots,
+}
+
+impl Kind {
+    fn of(dst: MatRef<'_, f32>, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) -> Option<Self> {
+        let (rows, columns, terms) = (dst.nrows(), dst.ncols(), lhs.ncols());
+        let fits = (lhs.nrows(), rhs.nrows(), rhs.ncols()) == (rows, terms, columns);
+        if !fits || dst.col_stride() != 1 {
+            None
+        } else if rhs.col_stride() == 1 {
+            Some(Self::Columns)
+        } else {
+            (lhs.col_stride() == 1 && rhs.row_stride() == 1).then_some(Self::Dots)
+        }
+    }
+}
+
+/// Whether the processor has such vectors.
+#[must_use]
+pub fn is_there() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl")
+}
+
+/// Whether there are such vectors, and a product is read as it lies and was faster so than faer's, where that was
+/// measured.
+#[must_use]
+pub fn gains(dst: MatRef<'_, f32>, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) -> bool {
+    let (rows, columns, terms) = (dst.nrows(), dst.ncols(), lhs.ncols());
+    let quicker = match Kind::of(dst, lhs, rhs) {
+        // Its rows are those of a batch; faer copies what they are multiplied with.
+        Some(Kind::Columns) if lhs.col_stride() == 1 => {
+            rows <= ROWS && terms.saturating_mul(columns) <= NUMBERS
+        }
+        Some(Kind::Columns) => true,
+        Some(Kind::Dots) => {
+            let in_lines = |stride| stride % LANES as isize == 0;
+            rows <= ROWS
+                && (TERMS..=MOST_TERMS).contains(&terms)
+                && (rows <= FEW || in_lines(lhs.row_stride()) && in_lines(rhs.col_stride()))
+        }
+        None => false,
+    };
+    quicker && is_there()
+}
+
+/// `dst ← [dst +] alpha · lhs · rhs` on this thread, as faer's [`matmul`](faer::linalg::matmul::matmul); that does it
+/// where there are no such vectors, or numbers do not lie as they are read here.
+///
+/// # Panics
+/// As faer's, where the shapes do not fit.
+pub fn matmul(
+    dst: MatMut<'_, f32>,
+    accum: Accum,
+    lhs: MatRef<'_, f32>,
+    rhs: MatRef<'_, f32>,
+    alpha: f32,
+) {
+    let there = lhs.ncols() > 0 && is_there();
+    match Kind::of(dst.as_ref(), lhs, rhs).filter(|_| there) {
+        // SAFETY: there are such vectors; the shapes fit, with a term, numbers lie side by side where they have to,
+        // and faer's matrices vouch for their memory.
+        Some(Kind::Columns) => unsafe { columns::product(dst, accum, lhs, rhs, alpha) },
+        // SAFETY: as above.
+        Some(Kind::Dots) => unsafe { dots::product(dst, accum, lhs, rhs, alpha) },
+        None => faer::linalg::matmul::matmul(dst, accum, lhs, rhs, alpha, Par::Seq),
+    }
+}
+
+/// What is asked for while something else is computed: a cache line at a time, at equal distances.
+#[derive(Clone, Copy)]
+struct Ahead {
+    next: *const f32,
+    step: isize,
+}
+
+impl Ahead {
+    /// Nothing but what is at hand anyway.
+    const fn none(at_hand: *const f32) -> Self {
+        Self {
+            next: at_hand,
+            step: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn fetch(&mut self) {
+        // SAFETY: whatever the address, nothing is read that the program could see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.next.cast()) }
+        self.next = self.next.wrapping_offset(self.step);
+    }
+}
+
+/// Where the part `index` of `count` parts of a length begins, which differ by one at most.
+const fn part(length: usize, index: usize, count: usize) -> usize {
+    length * index / count
+}
