@@ -3,8 +3,9 @@
 use core::arch::x86_64::{
     __m512, __mmask16, _mm512_add_ps, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+    _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_store_ps,
 };
+use core::mem::MaybeUninit;
 
 use faer::{Accum, MatMut, MatRef};
 
@@ -21,66 +22,124 @@ const DEPTH: usize = 1024;
 /// Rows at a time: they stay in the second cache, 1 MiB of them, while the columns pass.
 const ROWS: usize = 256;
 
+/// Rows that make a strip of columns across cache lines worth copying.
+const MANY: usize = 32;
+
 /// `dst ← [dst +] alpha · lhs · rhs`
 ///
 /// # Safety
 /// The shapes must fit, with at least one term; the columns of `dst` and the terms of both sides lie side by side.
 #[target_feature(enable = "avx512f,avx512vl")]
 pub(super) unsafe fn product(
-    dst: MatMut<'_, f32>,
+    mut dst: MatMut<'_, f32>,
     mut accum: Accum,
     lhs: MatRef<'_, f32>,
     rhs: MatRef<'_, f32>,
     alpha: f32,
 ) {
-    let (rows, columns, terms) = (dst.nrows(), dst.ncols(), lhs.ncols());
-    let (to_row, to_column, to_below) = (lhs.row_stride(), rhs.col_stride(), dst.row_stride());
+    let ((rows, terms), columns) = (lhs.shape(), rhs.ncols());
     let blocks = terms.div_ceil(DEPTH);
     let depth = terms.div_ceil(blocks).next_multiple_of(LANES);
+    let mut copied = Strip([const { MaybeUninit::uninit() }; WIDTH * APART]);
     for from in (0..terms).step_by(depth) {
-        let x = lhs.as_ptr().wrapping_add(from);
-        let w = rhs.as_ptr().wrapping_add(from);
+        let here = depth.min(terms - from);
+        let (lhs, rhs) = (lhs.subcols(from, here), rhs.subrows(from, here));
         for top in (0..rows).step_by(ROWS) {
-            let rows = (rows - top).min(ROWS);
+            let height = ROWS.min(rows - top);
+            let lhs = lhs.subrows(top, height);
             for column in (0..columns).step_by(WIDTH) {
-                let width = (columns - column).min(WIDTH);
-                let w = w.wrapping_offset(column as isize * to_column);
-                for (number, row) in (0..rows).step_by(HEIGHT).enumerate() {
-                    let height = (rows - row).min(HEIGHT);
-                    let row = (top + row) as isize;
-                    let x = x.wrapping_offset(row * to_row);
-                    // Every one of the first tiles asks for one of the next columns.
-                    let ahead = if number < WIDTH {
-                        let next = w.wrapping_offset((WIDTH + number) as isize * to_column);
-                        Ahead {
-                            next,
-                            step: LANES as isize,
-                        }
-                    } else {
-                        Ahead::none(x)
-                    };
-                    let tile = Tile {
-                        x,
-                        to_row,
-                        w,
-                        to_column,
-                        terms: (terms - from).min(depth),
-                        ahead,
-                        out: dst
-                            .as_ptr_mut()
-                            .wrapping_offset(row * to_below)
-                            .wrapping_add(column),
-                        to_below,
-                        width,
-                        alpha,
-                        accum,
-                    };
-                    // SAFETY: the caller's; the tile lies inside all three.
-                    unsafe { tile.of_height(height) }
-                }
+                let width = WIDTH.min(columns - column);
+                let dst = dst.as_mut().submatrix_mut(top, column, height, width);
+                let strip = rhs.subcols(column, width);
+                // SAFETY: the caller's.
+                unsafe { tiles(dst, accum, lhs, strip, alpha, &mut copied) };
             }
         }
         accum = Accum::Add;
+    }
+}
+
+/// Some columns of the product.
+///
+/// # Safety
+/// As for [`product`], with at most [`WIDTH`] columns and [`DEPTH`] terms.
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn tiles(
+    mut dst: MatMut<'_, f32>,
+    accum: Accum,
+    lhs: MatRef<'_, f32>,
+    strip: MatRef<'_, f32>,
+    alpha: f32,
+    copied: &mut Strip,
+) {
+    let (rows, step) = (lhs.nrows(), strip.col_stride());
+    let in_lines = step % LANES as isize == 0 && strip.as_ptr().addr() % 64 == 0;
+    let (mut w, mut to_column) = (strip.as_ptr(), step);
+    if rows > MANY && !in_lines {
+        // SAFETY: the caller's.
+        unsafe { copied.fill(strip) };
+        (w, to_column) = (copied.0.as_ptr().cast(), APART as isize);
+    }
+    for (number, row) in (0..rows).step_by(HEIGHT).enumerate() {
+        let height = HEIGHT.min(rows - row);
+        let x = lhs.subrows(row, height);
+        let tile = Tile {
+            x: x.as_ptr(),
+            to_row: x.row_stride(),
+            w,
+            to_column,
+            terms: x.ncols(),
+            // Every one of the first tiles asks for one of the next columns.
+            ahead: if number < WIDTH {
+                let next = (WIDTH + number) as isize * step;
+                Ahead {
+                    next: strip.as_ptr().wrapping_offset(next),
+                    step: LANES as isize,
+                }
+            } else {
+                Ahead::none(x.as_ptr())
+            },
+            out: dst.as_mut().subrows_mut(row, height).as_ptr_mut(),
+            to_below: dst.row_stride(),
+            width: strip.ncols(),
+            alpha,
+            accum,
+        };
+        // SAFETY: the caller's; the tile lies inside all three.
+        unsafe { tile.of_height(height) }
+    }
+}
+
+/// A copy of some columns that start with cache lines: a vector across two of them takes twice as long to read.
+#[repr(align(64))]
+struct Strip([MaybeUninit<f32>; WIDTH * APART]);
+
+/// From one of them to the next: not a power of two, which would give all of them the same place in the first cache.
+const APART: usize = DEPTH + LANES;
+
+impl Strip {
+    /// # Safety
+    /// The terms must lie side by side, at most [`DEPTH`] of them, and at most [`WIDTH`] columns.
+    #[target_feature(enable = "avx512f,avx512vl")]
+    unsafe fn fill(&mut self, strip: MatRef<'_, f32>) {
+        let terms = strip.nrows();
+        for (c, column) in self
+            .0
+            .chunks_exact_mut(APART)
+            .take(strip.ncols())
+            .enumerate()
+        {
+            let from = strip
+                .as_ptr()
+                .wrapping_offset(c as isize * strip.col_stride());
+            for at in (0..terms).step_by(LANES) {
+                // SAFETY: the caller's.
+                unsafe {
+                    let numbers = _mm512_maskz_loadu_ps(first(terms - at), from.wrapping_add(at));
+                    _mm512_store_ps(column.as_mut_ptr().wrapping_add(at).cast(), numbers);
+                }
+            }
+        }
     }
 }
 

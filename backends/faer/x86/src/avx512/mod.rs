@@ -11,19 +11,17 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::lanes::LANES;
-
 /// Rows of a batch from which a copy of what they are multiplied with is worth its time.
 const ROWS: usize = 128;
 
-/// Rows that are too few for a copy even where vectors lie across cache lines.
+/// Rows that are by far too few for it.
 const FEW: usize = 32;
 
 /// Numbers that lie in the caches from one product to the next.
 const NUMBERS: usize = 1 << 22;
 
-/// Terms from which the sums over vectors are little beside the products, and up to which all is at hand that belongs
-/// to a tile's columns.
+/// Terms from which the sums over vectors' numbers are little beside the products of few rows, and up to which
+/// caches hold what a strip of columns is multiplied with.
 const TERMS: usize = 256;
 const MOST_TERMS: usize = 2048;
 
@@ -67,10 +65,8 @@ pub fn gains(dst: MatRef<'_, f32>, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) -
         }
         Some(Kind::Columns) => true,
         Some(Kind::Dots) => {
-            let in_lines = |stride| stride % LANES as isize == 0;
-            rows <= ROWS
-                && (TERMS..=MOST_TERMS).contains(&terms)
-                && (rows <= FEW || in_lines(lhs.row_stride()) && in_lines(rhs.col_stride()))
+            let least = if rows <= FEW { TERMS } else { 3 * TERMS / 2 };
+            rows <= ROWS && (least..=MOST_TERMS).contains(&terms)
         }
         None => false,
     };

@@ -7,7 +7,7 @@ use crate::layouts::{Columns, Rows, U, assert_close, numbers};
 
 /// Rows, columns and terms: less than a tile of either loop and one of every height and width; part of a vector
 /// in the end, and several panels; several blocks of terms and of rows; as many rows as make a panel worth copying.
-const SIZES: [[usize; 3]; 18] = [
+const SIZES: [[usize; 3]; 19] = [
     [1, 1, 1],
     [2, 2, 15],
     [3, 3, 16],
@@ -23,6 +23,7 @@ const SIZES: [[usize; 3]; 18] = [
     [25, 48, 225],
     [31, 65, 64],
     [12, 100, 1025],
+    [40, 20, 1030],
     [120, 33, 50],
     [121, 49, 20],
     [300, 81, 230],
