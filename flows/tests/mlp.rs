@@ -5,8 +5,8 @@
 
 use detfree_core::reference::Heap;
 use detfree_core::{
-    Activation, Allocate, Backend, Dense, Draw, Fill, Key, LogDet, Probe, Quantity,
-    RouletteSchedule, Shape, TraceEstimator, Workspace,
+    Activation, Allocate, Backend, BilinearGradient, Dense, Draw, Fill, FirstTrace, Key, LogDet,
+    Probe, Quantity, RouletteSchedule, Shape, TraceEstimator, Workspace,
 };
 use detfree_flows::mlp::{Mlp, MlpGradient, MlpTape, TraceTape};
 
@@ -89,6 +89,60 @@ fn sampled_gradient_is_unbiased() {
         norm += exact * exact;
     }
     assert!(distance.sqrt() < 0.1 * norm.sqrt(), "{distance} {norm}");
+}
+
+/// Whatever was there: the first sum after it takes its place, and a weight that gets none becomes zero.
+#[test]
+fn a_cleared_gradient_is_a_new_one() {
+    let b = Host::new();
+    let estimator = LogDet {
+        schedule: RouletteSchedule::truncated(3).unwrap(),
+        trace: TraceEstimator::new(Probe::Rademacher, 2),
+    };
+    for (hidden, exact_first) in [(&[6, 4][..], false), (&[6, 4], true), (&[5], true)] {
+        let net = net(hidden, Activation::LipSwish { beta: 1.0 });
+        let x = normals(ROWS, DIM, 1);
+        let mut workspace = Workspace::allocate(&b, x.shape()).unwrap();
+        let mut tape = MlpTape::new(&b, &net, ROWS).unwrap();
+        let mut trace = TraceTape::new(&b, &net).unwrap();
+        trace.refresh(&b, &net).unwrap();
+        let mut fill = |gradient: &mut MlpGradient<Host>| {
+            let (draw, w, mut out) = (
+                Draw::new(Key::new(2)),
+                &mut workspace,
+                Dense::on_heap(x.shape()),
+            );
+            let mut op = tape.linearise(&b, &net, &x, &mut out).unwrap();
+            if exact_first {
+                let (estimator, mut op) = (estimator.with_exact_first(), op.with_trace(&mut trace));
+                op.accumulate_trace(&b, None, gradient).unwrap();
+                estimator.gradient(&b, &mut op, &draw, None, w, gradient)
+            } else {
+                op.accumulate_output(&b, &x, gradient).unwrap();
+                estimator.gradient(&b, &mut op, &draw, None, w, gradient)
+            }
+            .unwrap();
+        };
+        let weights = |gradient: &MlpGradient<Host>| -> Vec<Vec<f64>> {
+            let layers = gradient.layers.iter();
+            layers.map(|sum| sum.weight.as_slice().to_vec()).collect()
+        };
+        let mut new = MlpGradient::zeros(&b, &net, ROWS).unwrap();
+        fill(&mut new);
+        let mut cleared = MlpGradient::zeros(&b, &net, ROWS).unwrap();
+        for sum in &mut cleared.layers {
+            b.fill(Fill::Constant(f64::NAN), &mut sum.weight).unwrap();
+        }
+        cleared.clear(&b).unwrap();
+        fill(&mut cleared);
+        assert_eq!(weights(&cleared), weights(&new));
+
+        cleared.clear(&b).unwrap();
+        let mut out = Dense::on_heap(x.shape());
+        let mut op = tape.linearise(&b, &net, &x, &mut out).unwrap();
+        op.finish(&b, &mut cleared).unwrap();
+        assert!(weights(&cleared).concat().iter().all(|&x| x == 0.0));
+    }
 }
 
 #[test]

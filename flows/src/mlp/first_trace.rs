@@ -229,6 +229,7 @@ impl<B: DenseBackend> FirstTrace<B> for TracedMlp<'_, '_, B> {
         weights: Option<&B::Rows>,
         gradient: &mut MlpGradient<B>,
     ) -> Result<(), B::Error> {
+        gradient.settle(b)?;
         let all = 0..self.operator.shape(b).rows;
         let dim = b.shape(&self.trace.first_transposed).rows;
         let first_transposed = &self.trace.first_transposed;

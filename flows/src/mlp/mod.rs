@@ -5,8 +5,11 @@ mod first_trace;
 mod tape;
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use detfree_core::{Activation, Affine, Allocate, Backend, DenseBackend, Error, Fill, Key, Shape};
+use detfree_core::{
+    Activation, Affine, Allocate, Backend, DenseBackend, Error, Fill, Key, Shape, Store,
+};
 
 pub use first_trace::{TraceTape, TracedMlp};
 pub use tape::{MlpOperator, MlpTape};
@@ -118,6 +121,8 @@ pub struct MlpGradient<B: Backend> {
     /// For every activation that is a [`Activation::LipSwish`]: row by row, the derivative with respect
     /// to log β, of its sharpness β.
     pub sharpness: Vec<Option<B::Rows>>,
+    /// Of every layer, whether its weight's gradient counts as zero, whatever is there.
+    cleared: Vec<bool>,
 }
 
 impl<B: Allocate> MlpGradient<B> {
@@ -149,6 +154,7 @@ impl<B: Allocate> MlpGradient<B> {
         }
         let dim = net.layers.first().map_or(0, |l| b.shape(&l.weight).dim);
         Ok(Self {
+            cleared: layers.iter().map(|_| false).collect(),
             layers,
             input: zeros(Shape::new(rows, dim))?,
             sharpness,
@@ -157,13 +163,14 @@ impl<B: Allocate> MlpGradient<B> {
 }
 
 impl<B: Backend> MlpGradient<B> {
-    /// gradient ← 0
+    /// gradient ← 0, though those of weights are not touched before they are needed: they are complete after
+    /// [`finish`](detfree_core::BilinearGradient::finish), as ever.
     ///
     /// # Errors
     /// The device's.
     pub fn clear(&mut self, b: &B) -> Result<(), B::Error> {
-        for Affine { weight, bias } in &mut self.layers {
-            b.fill(Fill::Constant(0.0), weight)?;
+        self.cleared.fill(true);
+        for Affine { bias, .. } in &mut self.layers {
             b.fill(Fill::Constant(0.0), bias)?;
         }
         for derivatives in self.sharpness.iter_mut().flatten() {
@@ -171,4 +178,29 @@ impl<B: Backend> MlpGradient<B> {
         }
         b.fill(Fill::Constant(0.0), &mut self.input)
     }
+
+    /// Zeros, where nothing has been added to a weight's gradient since it was cleared.
+    fn settle(&mut self, b: &B) -> Result<(), B::Error> {
+        for (layer, cleared) in self.layers.iter_mut().zip(&mut self.cleared) {
+            if core::mem::take(cleared) {
+                b.fill(Fill::Constant(0.0), &mut layer.weight)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds Σ_r s_r v_rᵀ to the gradient of a weight, which may count as zero.
+fn add_outer<B: DenseBackend>(
+    b: &B,
+    rows: Range<usize>,
+    [s, v]: [&B::Batch; 2],
+    (sum, cleared): (&mut B::Batch, &mut bool),
+) -> Result<(), B::Error> {
+    let store = if core::mem::take(cleared) {
+        Store::Set
+    } else {
+        Store::Add
+    };
+    b.outer(rows, 1.0, s, v, store, sum)
 }

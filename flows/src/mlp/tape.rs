@@ -9,7 +9,7 @@ use detfree_core::{
     Store,
 };
 
-use super::{Mlp, MlpGradient};
+use super::{Mlp, MlpGradient, add_outer};
 
 /// The buffers of one hidden layer, each [rows, width].
 #[derive(Debug)]
@@ -194,11 +194,12 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
         self.push(b, all.clone(), v)?;
         let mut above = s;
         let layers = self.net.layers.iter().rev();
-        let mut sums = gradient.layers.iter_mut().rev().zip(layers);
-        for (hidden, (sum, layer)) in self.tape.hidden.iter_mut().rev().zip(&mut sums) {
-            let (weight, sum) = (&layer.weight, &mut sum.weight);
-            b.outer(all.clone(), 1.0, above, &hidden.pushed, Store::Add, sum)?;
-            let e = &mut hidden.scratch;
+        let sums = gradient.layers.iter_mut().zip(&mut gradient.cleared);
+        let mut sums = sums.rev().zip(layers);
+        for (hidden, ((sum, cleared), layer)) in self.tape.hidden.iter_mut().rev().zip(&mut sums) {
+            let (factors, sum) = ([above, &hidden.pushed], (&mut sum.weight, cleared));
+            add_outer(b, all.clone(), factors, sum)?;
+            let (weight, e) = (&layer.weight, &mut hidden.scratch);
             b.apply(all.clone(), weight, Op::Transposed, above, Store::Set, e)?;
             let store = hidden.wait();
             let (e, tangent) = (&mut hidden.scratch, &mut hidden.tangent);
@@ -207,8 +208,8 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
             b.scale_shift(all.clone(), &hidden.d1, None, e)?;
             above = e;
         }
-        if let Some((first, _)) = sums.next() {
-            b.outer(all, 1.0, above, v, Store::Add, &mut first.weight)?;
+        if let Some(((first, cleared), _)) = sums.next() {
+            add_outer(b, all, [above, v], (&mut first.weight, cleared))?;
         }
         Ok(())
     }
@@ -219,8 +220,9 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
         let all = 0..b.shape(&self.tape.input).rows;
         let mut hidden = self.tape.hidden.as_mut_slice();
         let mut sharpness = gradient.sharpness.as_mut_slice();
-        let layers = self.net.layers.iter().zip(&mut gradient.layers);
-        for (layer, sum) in layers.rev().skip(1) {
+        let sums = gradient.layers.iter_mut().zip(&mut gradient.cleared);
+        let layers = self.net.layers.iter().zip(sums);
+        for (layer, (sum, cleared)) in layers.rev().skip(1) {
             let (Some((here, below)), Some((derivatives, sharpness_below))) =
                 (hidden.split_last_mut(), sharpness.split_last_mut())
             else {
@@ -234,14 +236,14 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
                 b.dot_rows(all.clone(), 1.0, &here.h, p, derivatives)?;
             }
             b.sum_rows(all.clone(), 1.0, p, Store::Add, &mut sum.bias)?;
-            let (weight, sum) = (&layer.weight, &mut sum.weight);
+            let (weight, sum) = (&layer.weight, (&mut sum.weight, cleared));
             match (below.last_mut(), sharpness_below.last_mut()) {
                 (Some(next), Some(derivatives)) => {
-                    b.outer(all.clone(), 1.0, p, &next.z, Store::Add, sum)?;
+                    add_outer(b, all.clone(), [p, &next.z], sum)?;
                     next.pull(b, all.clone(), weight, p, derivatives.as_mut())?;
                 }
                 _ => {
-                    b.outer(all.clone(), 1.0, p, &self.tape.input, Store::Add, sum)?;
+                    add_outer(b, all.clone(), [p, &self.tape.input], sum)?;
                     let pulled = &mut self.tape.pulled;
                     b.apply(all.clone(), weight, Op::Transposed, p, Store::Set, pulled)?;
                     b.axpy(all.clone(), 1.0, pulled, &mut gradient.input)?;
@@ -249,7 +251,7 @@ impl<B: DenseBackend> BilinearGradient<B> for MlpOperator<'_, B> {
             }
             (hidden, sharpness) = (below, sharpness_below);
         }
-        Ok(())
+        gradient.settle(b)
     }
 }
 
@@ -288,14 +290,16 @@ impl<B: DenseBackend> MlpOperator<'_, B> {
         gradient: &mut MlpGradient<B>,
     ) -> Result<(), B::Error> {
         let all = 0..self.shape(b).rows;
-        if let (Some(top), Some(last), Some(sum), Some(sharpness)) = (
+        let sums = gradient.layers.iter_mut().zip(&mut gradient.cleared);
+        if let (Some(top), Some(last), Some((sum, cleared)), Some(sharpness)) = (
             self.tape.hidden.last_mut(),
             self.net.layers.last(),
-            gradient.layers.last_mut(),
+            sums.last(),
             gradient.sharpness.last_mut(),
         ) {
-            let (weight, sum, bias) = (&last.weight, &mut sum.weight, &mut sum.bias);
-            b.outer(all.clone(), 1.0, delta, &top.z, Store::Add, sum)?;
+            let (weight, bias) = (&last.weight, &mut sum.bias);
+            let sum = (&mut sum.weight, cleared);
+            add_outer(b, all.clone(), [delta, &top.z], sum)?;
             b.sum_rows(all.clone(), 1.0, delta, Store::Add, bias)?;
             top.pull(b, all, weight, delta, sharpness.as_mut())?;
         }
