@@ -14,7 +14,9 @@ use clap::{Parser, ValueEnum};
 use detfree::faer::Faer;
 use detfree::flows::residual::EstimatorChoice;
 use detfree::flows::toy::Toy;
-use detfree::{Activation, Key, LogDet, Probe, Quantity, RouletteSchedule, TraceEstimator};
+use detfree::{
+    Activation, Backend, Key, LogDet, Probe, Quantity, RouletteSchedule, TraceEstimator,
+};
 use detfree_benches::block::{ACTIVATION, Block, Sums};
 use detfree_benches::flow::{self, Course, Plan};
 use detfree_benches::problem;
@@ -222,7 +224,7 @@ impl Arguments {
             for (best, measured) in &mut tried {
                 // Caches, and packing memory.
                 measured.run()?;
-                let times = turns::time(self.seconds / 3.0, || measured.run())?;
+                let times = measured.time(self.seconds / 3.0)?;
                 *best = best.min(times.low_ms);
             }
         }
@@ -235,7 +237,7 @@ impl Arguments {
         for _ in 0..3 {
             measured.run()?;
         }
-        let times = turns::time(self.seconds, || measured.run())?;
+        let times = measured.time(self.seconds)?;
         let sums = measured.sums()?;
         Ok(Report {
             program: "detfree",
@@ -251,6 +253,13 @@ impl Arguments {
 }
 
 impl Measured {
+    /// As training does: threads stay at hand from one run to the next.
+    fn time(&mut self, seconds: f64) -> Outcome<Times> {
+        let b = self.b.clone();
+        let repeat = |_: &_| turns::time(seconds, || self.run()).map_err(|error| error.to_string());
+        Ok(b.together(usize::MAX, repeat)?)
+    }
+
     fn run(&mut self) -> Outcome<()> {
         self.runs += 1;
         self.draw(Key::new(self.runs))
