@@ -1,8 +1,9 @@
 //! Products in vectors of 512 bits, of sides that are read where they lie.
 //!
 //! Libraries of matrix products first copy a side into an order that suits them, which for a batch of some ten
-//! rows takes a good part of the product's own time. Here nothing is copied: what the processor would not
-//! fetch ahead by itself is asked for, a panel before it is needed.
+//! rows takes a good part of the product's own time. Here what the processor would not fetch ahead by itself is
+//! asked for instead, a panel before it is needed. Copies are made of one panel at a time, on the stack, where
+//! many rows use it.
 
 mod columns;
 mod dots;
