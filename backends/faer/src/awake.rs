@@ -104,6 +104,7 @@ pub(crate) fn join(here: impl FnOnce() + Send, there: impl FnOnce() + Send) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
+    // No order is needed: what the halves write is rayon's to hand over.
     let (begun, over) = (AtomicBool::new(false), AtomicBool::new(false));
     rayon::join(
         || {
@@ -182,5 +183,22 @@ mod tests {
             assert!(!wait() && !WAITING.get());
             assert!(done.load(Ordering::Relaxed));
         });
+    }
+
+    #[test]
+    fn who_waits_for_a_half_that_panics_waits_no_longer() {
+        let pool = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let begun = AtomicBool::new(false);
+        let here = || {
+            while !begun.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+        };
+        let there = || {
+            begun.store(true, Ordering::Relaxed);
+            panic!("as it should");
+        };
+        let both = || pool.install(|| join(here, there));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(both)).is_err());
     }
 }

@@ -1,9 +1,5 @@
 //! Where the sums go.
 
-use core::arch::x86_64::{
-    _mm512_fmadd_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
-};
-
 use faer::{Accum, MatMut};
 
 use super::tile;
@@ -58,17 +54,13 @@ impl Output {
         } else {
             (1, tile::ROWS as isize)
         };
-        let (mask, alpha) = (lanes::first(count), _mm512_set1_ps(self.alpha));
+        let mask = lanes::first(count);
         for i in 0..vectors {
             // SAFETY: the caller's.
             unsafe {
                 let sums = vector::load(sums.add(i * line), apart, mask);
                 let to = first.wrapping_offset(i as isize * step);
-                let sums = match self.accum {
-                    Accum::Replace => _mm512_mul_ps(alpha, sums),
-                    Accum::Add => _mm512_fmadd_ps(alpha, sums, _mm512_maskz_loadu_ps(mask, to)),
-                };
-                _mm512_mask_storeu_ps(to, mask, sums);
+                lanes::put(sums, to, mask, self.alpha, self.accum);
             }
         }
     }

@@ -1,15 +1,15 @@
 //! Vectors along the columns of the right side and of the output.
 
 use core::arch::x86_64::{
-    __m512, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_store_ps,
+    __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_store_ps,
 };
 use core::mem::MaybeUninit;
 
 use faer::{Accum, MatMut, MatRef};
 
 use super::{Ahead, part};
-use crate::lanes::{LANES, first};
+use crate::lanes::{LANES, first, put};
 
 /// Rows of a tile of sums, and vectors in each: with a row of the right side and a factor they take 28 of 32
 /// registers.
@@ -233,27 +233,9 @@ impl Tile {
             }
             for r in 0..H {
                 for c in 0..C {
-                    self.put(sums[r][c], place(r, c), mask(c));
+                    put(sums[r][c], place(r, c), mask(c), self.alpha, self.accum);
                 }
             }
-        }
-    }
-
-    /// `to ← [to +] alpha · sums`
-    ///
-    /// # Safety
-    /// The numbers of the mask must be writable.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512vl")]
-    unsafe fn put(&self, sums: __m512, to: *mut f32, mask: __mmask16) {
-        let alpha = _mm512_set1_ps(self.alpha);
-        // SAFETY: the caller's.
-        unsafe {
-            let sums = match self.accum {
-                Accum::Replace => _mm512_mul_ps(alpha, sums),
-                Accum::Add => _mm512_fmadd_ps(alpha, sums, _mm512_maskz_loadu_ps(mask, to)),
-            };
-            _mm512_mask_storeu_ps(to, mask, sums);
         }
     }
 }

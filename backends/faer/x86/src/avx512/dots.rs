@@ -1,16 +1,16 @@
 //! Vectors along the terms, whose sums are added up in the end.
 
 use core::arch::x86_64::{
-    __m512, __mmask16, _mm512_add_ps, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_permutexvar_ps, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_store_ps,
+    __m512, __mmask16, _mm512_add_ps, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_permute_ps,
+    _mm512_permutexvar_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_f32x4,
+    _mm512_shuffle_ps, _mm512_store_ps,
 };
 use core::mem::MaybeUninit;
 
 use faer::{Accum, MatMut, MatRef};
 
 use super::Ahead;
-use crate::lanes::{LANES, first};
+use crate::lanes::{LANES, first, put};
 
 /// Columns of a tile of sums, and rows: with a vector of each row and one of a column they take 28 of 32 registers.
 const WIDTH: usize = 8;
@@ -213,7 +213,8 @@ impl Tile {
             for (r, sums) in sums.iter().enumerate() {
                 let mut all = [_mm512_setzero_ps(); WIDTH];
                 all[..C].copy_from_slice(sums);
-                self.put(totals(all), r);
+                let to = self.out.wrapping_offset(r as isize * self.to_below);
+                put(totals(all), to, first(self.width), self.alpha, self.accum);
             }
         }
     }
@@ -251,25 +252,6 @@ impl Tile {
         }
         self.x = self.x.wrapping_add(LANES);
         self.w = self.w.wrapping_add(LANES);
-    }
-
-    /// A row of the output ← [itself +] alpha · totals
-    ///
-    /// # Safety
-    /// The row must lie inside the output.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512vl")]
-    unsafe fn put(&self, totals: __m512, row: usize) {
-        let to = self.out.wrapping_offset(row as isize * self.to_below);
-        let (mask, alpha) = (first(self.width), _mm512_set1_ps(self.alpha));
-        // SAFETY: the caller's.
-        unsafe {
-            let totals = match self.accum {
-                Accum::Replace => _mm512_mul_ps(alpha, totals),
-                Accum::Add => _mm512_fmadd_ps(alpha, totals, _mm512_maskz_loadu_ps(mask, to)),
-            };
-            _mm512_mask_storeu_ps(to, mask, totals);
-        }
     }
 }
 
