@@ -2,7 +2,7 @@
 //! those that it is quicker at.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use detfree_x86::{Matmul, quickest};
+use detfree_x86::{Matmul, Start, quickest};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
@@ -18,7 +18,8 @@ const SIZES: [[usize; 2]; 7] = [
 ];
 
 fn products(criterion: &mut Criterion) {
-    let faer: Matmul = |dst, accum, lhs, rhs, alpha| matmul(dst, accum, lhs, rhs, alpha, Par::Seq);
+    let faer: Matmul =
+        |dst, _, lhs, rhs, alpha| matmul(dst, Accum::Replace, lhs, rhs, alpha, Par::Seq);
     for [rows, dim] in SIZES {
         let number = |i: usize, j: usize| (i * 31 + j * 17) as f32 % 19.0 / 19.0 - 0.5;
         // Rows that lie in one piece, as the backend's batches have them, are columns here.
@@ -35,7 +36,7 @@ fn products(criterion: &mut Criterion) {
             for (library, product) in [("faer", Some(faer)), ("detfree-x86", ours)] {
                 let Some(product) = product else { continue };
                 group.bench_function(BenchmarkId::new(name, library), |bencher| {
-                    bencher.iter(|| product(dst.as_mut(), Accum::Replace, lhs, rhs, 1.0));
+                    bencher.iter(|| product(dst.as_mut(), Start::Zero, lhs, rhs, 1.0));
                 });
             }
         };

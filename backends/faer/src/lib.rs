@@ -40,8 +40,9 @@ use core::marker::PhantomData;
 
 use detfree_core::reference::Reference;
 use detfree_core::{Allocate, Dense, Scalar, Shape};
+use detfree_x86::Start;
 use faer::traits::ComplexField;
-use faer::{Accum, MatMut, MatRef};
+use faer::{MatMut, MatRef};
 use pulp::Arch;
 use pulp::bytemuck::Pod;
 
@@ -122,8 +123,8 @@ impl Number for f64 {}
 /// What is quickest for a product `dst ← lhs · rhs`, unless it is faer.
 type Quickest<T> = fn(MatRef<'_, T>, MatRef<'_, T>, MatRef<'_, T>) -> Option<Matmul<T>>;
 
-/// `dst ← [dst +] alpha · lhs · rhs`
-type Matmul<T> = fn(MatMut<'_, T>, Accum, MatRef<'_, T>, MatRef<'_, T>, T);
+/// `dst ← start + alpha · lhs · rhs`
+type Matmul<T> = fn(MatMut<'_, T>, Start<'_, T>, MatRef<'_, T>, MatRef<'_, T>, T);
 
 /// A batch of [`Faer`].
 pub type Batch<T> = Dense<Aligned<T>>;

@@ -1,6 +1,7 @@
 //! One product of matrices.
 
 use detfree_core::Store;
+use detfree_x86::Start;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Arch;
@@ -31,7 +32,7 @@ pub(crate) struct Product<'a, T> {
     pub(super) arch: Arch,
     pub(super) lhs: MatRef<'a, T>,
     pub(super) rhs: MatRef<'a, T>,
-    alpha: T,
+    pub(super) alpha: T,
     pub(super) store: Store,
     pub(super) out: MatMut<'a, T>,
 }
@@ -98,8 +99,20 @@ impl<'a, T: Number> Product<'a, T> {
                 store,
                 out,
             }),
-            Some(Own::Kernel(matmul)) => matmul(out, accum(store), lhs, rhs, alpha),
-            None => matmul(out, accum(store), lhs, rhs, alpha, Par::Seq),
+            Some(Own::Kernel(matmul)) => {
+                let start = match store {
+                    Store::Set => Start::Zero,
+                    Store::Add => Start::Here,
+                };
+                matmul(out, start, lhs, rhs, alpha);
+            }
+            None => {
+                let accum = match store {
+                    Store::Set => Accum::Replace,
+                    Store::Add => Accum::Add,
+                };
+                matmul(out, accum, lhs, rhs, alpha, Par::Seq);
+            }
         }
     }
 
@@ -135,13 +148,6 @@ impl<'a, T: Number> Product<'a, T> {
                 ..self
             },
         ]
-    }
-}
-
-const fn accum(store: Store) -> Accum {
-    match store {
-        Store::Set => Accum::Replace,
-        Store::Add => Accum::Add,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Products that go together with something else.
 
+use detfree_x86::Start;
 use faer::MatRef;
 
 use super::FEW;
@@ -86,8 +87,18 @@ impl<T: Number> Work for Onto<'_, T> {
 
     fn run(mut self) {
         let rows = match self.product.own() {
+            Some(Own::Kernel(matmul)) => {
+                let Product {
+                    lhs,
+                    rhs,
+                    alpha,
+                    out,
+                    ..
+                } = self.product;
+                return matmul(out, Start::From(self.base), lhs, rhs, alpha);
+            }
             Some(Own::Combine | Own::Dots) => FEW,
-            Some(Own::Kernel(_)) | None => (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS),
+            None => (BLOCK / self.base.ncols().max(1)).max(BLOCK_ROWS),
         };
         while self.base.nrows() > rows {
             let [block, rest] = self.cut_rows(rows);

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use faer::Accum;
-
-use super::output::Output;
 use super::side::{CHUNK, LINES, Side, TERMS};
 use super::sums::{ABREAST, Passing, add_up};
 use super::tile;
+use super::vector;
+use crate::lanes;
+use crate::output::Output;
 
 /// Terms that are summed before the sums are added to the output.
 const DEPTH: usize = 1024;
@@ -24,7 +24,7 @@ thread_local! {
     static MEMORY: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `out ← [out +] alpha · left · right`
+/// `out ← [its start +] alpha · left · right`
 ///
 /// # Safety
 /// The unit must be granted, the sides readable and of as many terms, at least one, and `out` writable.
@@ -65,7 +65,7 @@ unsafe fn multiply([left, right]: [Side; 2], mut out: Output, memory: &mut Vec<L
                 );
             }
         }
-        out.accum = Accum::Add;
+        out = out.onto_itself();
     }
 }
 
@@ -120,8 +120,36 @@ unsafe fn pass(
                         at.reverse();
                         size.reverse();
                     }
-                    out.put(sums.add(i * tile::NUMBERS), at, size);
+                    put(sums.add(i * tile::NUMBERS), out.at(at[0], at[1]), size);
                 }
+            }
+        }
+    }
+}
+
+/// The sums of a tile, or as many of its rows and columns.
+///
+/// # Safety
+/// There must be as many in the output, and a tile of sums readable.
+#[target_feature(enable = "avx512f")]
+unsafe fn put(sums: *const f32, out: Output, [rows, columns]: [usize; 2]) {
+    // A vector lies along what is in one piece: a row of the tile, or a column of it.
+    let along_rows = out.along_rows();
+    let (vectors, count) = if along_rows {
+        (rows, columns)
+    } else {
+        (columns, rows)
+    };
+    let mask = lanes::first(count);
+    for i in 0..vectors {
+        // SAFETY: the caller's.
+        unsafe {
+            if along_rows {
+                let sums = vector::load(sums.add(i * tile::ROWS), 1, mask);
+                out.at(i, 0).put(sums, mask);
+            } else {
+                let sums = vector::load(sums.add(i), tile::ROWS as isize, mask);
+                out.at(0, i).put(sums, mask);
             }
         }
     }

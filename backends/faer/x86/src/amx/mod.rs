@@ -16,18 +16,19 @@
 //! infinite. Parts and sums below 2⁻¹²⁶ count as zero.
 
 mod blocks;
-mod output;
 mod permission;
 mod side;
 mod sums;
 mod tile;
 mod vector;
 
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{MatMut, MatRef};
 
-use output::Output;
 use side::Side;
 use vector::MOST;
+
+use crate::output::Output;
+use crate::{Start, by_faer};
 
 /// Terms from which the output is not most of the work.
 const TERMS: usize = 64;
@@ -52,16 +53,16 @@ pub fn gains(dst: MatRef<'_, f32>, lhs: MatRef<'_, f32>, _rhs: MatRef<'_, f32>) 
     rows.min(columns) >= LINES && terms >= TERMS && products >= PRODUCTS && is_there()
 }
 
-/// `dst ← [dst +] alpha · lhs · rhs` on this thread, as faer's [`matmul`](faer::linalg::matmul::matmul); that does it where there is no
-/// unit, or neither rows nor columns of `dst` lie in one piece.
+/// `dst ← start + alpha · lhs · rhs` on this thread; faer does it where there is no unit, or neither rows nor columns
+/// of `dst` lie in one piece, or others than those of the start.
 ///
 /// Memory to pack into, at most 1.3 MiB, is kept by the thread for its next product.
 ///
 /// # Panics
 /// As faer's, where the shapes do not fit.
 pub fn matmul(
-    dst: MatMut<'_, f32>,
-    accum: Accum,
+    mut dst: MatMut<'_, f32>,
+    start: Start<'_, f32>,
     lhs: MatRef<'_, f32>,
     rhs: MatRef<'_, f32>,
     alpha: f32,
@@ -73,9 +74,10 @@ pub fn matmul(
         strides.iter().all(|stride| stride.unsigned_abs() <= MOST)
     });
     let in_one_piece = dst.row_stride() == 1 || dst.col_stride() == 1;
-    if !is_there() || !fits || !near || !in_one_piece || terms == 0 {
-        return faer::linalg::matmul::matmul(dst, accum, lhs, rhs, alpha, Par::Seq);
-    }
+    let takes = fits && near && in_one_piece && terms > 0 && is_there();
+    let Some(out) = Output::new(dst.as_mut(), start, alpha).filter(|_| takes) else {
+        return by_faer(dst, start, lhs, rhs, alpha);
+    };
     // How many numbers do not lie along vectors, as the product stands and transposed.
     let across = |[left, right, out]: [isize; 3]| {
         let numbers = |stride, numbers| if stride == 1 { 0 } else { numbers };
@@ -83,12 +85,12 @@ pub fn matmul(
     };
     let here = across([lhs.col_stride(), rhs.col_stride(), dst.col_stride()]);
     let transposed = across([lhs.row_stride(), rhs.row_stride(), dst.row_stride()]);
-    let (dst, lhs, rhs) = if here <= transposed {
-        (dst, lhs, rhs)
+    let (out, lhs, rhs) = if here <= transposed {
+        (out, lhs, rhs)
     } else {
-        (dst.transpose_mut(), rhs.transpose(), lhs.transpose())
+        (out.transpose(), rhs.transpose(), lhs.transpose())
     };
     let sides = [Side::left(lhs), Side::right(rhs)];
     // SAFETY: the unit is granted, and faer's matrices vouch for their memory.
-    unsafe { blocks::product(sides, Output::new(dst, accum, alpha)) }
+    unsafe { blocks::product(sides, out) }
 }

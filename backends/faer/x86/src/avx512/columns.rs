@@ -1,15 +1,16 @@
 //! Vectors along the columns of the right side and of the output.
 
 use core::arch::x86_64::{
-    __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_store_ps,
+    __mmask16, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_store_ps,
 };
 use core::mem::MaybeUninit;
 
-use faer::{Accum, MatMut, MatRef};
+use faer::MatRef;
 
 use super::{Ahead, part};
-use crate::lanes::{LANES, first, put};
+use crate::lanes::{LANES, first};
+use crate::output::Output;
 
 /// Rows of a tile of sums, and vectors in each: with a row of the right side and a factor they take 28 of 32
 /// registers.
@@ -19,25 +20,38 @@ const WIDTH: usize = 3;
 /// Terms of a panel, which stays in the first cache beside the next one: 21 kB each.
 const DEPTH: usize = 112;
 
+/// Rows at a time, whose pages, those of the output and of what it starts from, the processor has at hand.
+const ROWS: usize = 512;
+
 /// Strips of rows that make a panel worth copying.
 const MANY: usize = 16;
 
-/// `dst ← [dst +] alpha · lhs · rhs`
+/// `out ← its start + alpha · lhs · rhs`
 ///
 /// # Safety
-/// The shapes must fit, with at least one term, and the columns of `dst` and `rhs` lie side by side.
+/// The shapes must fit, with at least one term, and the columns of `out` and `rhs` lie side by side.
 #[target_feature(enable = "avx512f,avx512vl")]
-pub(super) unsafe fn product(
-    mut dst: MatMut<'_, f32>,
-    mut accum: Accum,
-    lhs: MatRef<'_, f32>,
-    rhs: MatRef<'_, f32>,
-    alpha: f32,
-) {
+pub(super) unsafe fn product(out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) {
+    let rows = lhs.nrows();
+    let blocks = rows.div_ceil(ROWS);
+    let mut copied = Panel([const { MaybeUninit::uninit() }; DEPTH * WIDTH * LANES]);
+    for block in 0..blocks {
+        let [top, below] = [block, block + 1].map(|block| part(rows, block, blocks));
+        let lhs = lhs.subrows(top, below - top);
+        // SAFETY: the caller's.
+        unsafe { panels(out.at(top, 0), lhs, rhs, &mut copied) };
+    }
+}
+
+/// Some rows of the product.
+///
+/// # Safety
+/// As for [`product`].
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn panels(mut out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>, copied: &mut Panel) {
     let (terms, columns) = rhs.shape();
     let vectors = columns.div_ceil(LANES);
     let (blocks, panels) = (terms.div_ceil(DEPTH), vectors.div_ceil(WIDTH));
-    let mut copied = Panel([const { MaybeUninit::uninit() }; DEPTH * WIDTH * LANES]);
     for block in 0..blocks {
         let [from, end] = [block, block + 1].map(|block| part(terms, block, blocks));
         let (lhs, block) = (lhs.subcols(from, end - from), rhs.subrows(from, end - from));
@@ -51,14 +65,11 @@ pub(super) unsafe fn product(
                     .as_ptr()
                     .wrapping_offset((end - from) as isize * rhs.row_stride())
             };
-            let (dst, panel) = (
-                dst.as_mut().subcols_mut(left, right - left),
-                block.subcols(left, right - left),
-            );
+            let panel = block.subcols(left, right - left);
             // SAFETY: the caller's.
-            unsafe { strips(dst, accum, lhs, panel, alpha, next, &mut copied) };
+            unsafe { strips(out.at(0, left), lhs, panel, next, copied) };
         }
-        accum = Accum::Add;
+        out = out.onto_itself();
     }
 }
 
@@ -68,11 +79,9 @@ pub(super) unsafe fn product(
 /// As for [`product`], with a right side of at most [`WIDTH`] vectors and [`DEPTH`] terms.
 #[target_feature(enable = "avx512f,avx512vl")]
 unsafe fn strips(
-    mut dst: MatMut<'_, f32>,
-    accum: Accum,
+    out: Output,
     lhs: MatRef<'_, f32>,
     panel: MatRef<'_, f32>,
-    alpha: f32,
     next: *const f32,
     copied: &mut Panel,
 ) {
@@ -100,14 +109,14 @@ unsafe fn strips(
                     next: next.wrapping_add(strip * LANES),
                     step,
                 }
+            } else if strips >= MANY && below + x.ncols() <= rows {
+                out.at(below, strip % WIDTH * LANES)
+                    .ahead(strip / WIDTH % 2 > 0)
             } else {
                 Ahead::none(x.as_ptr())
             },
-            out: dst.as_mut().subrows_mut(row, below - row).as_ptr_mut(),
-            to_below: dst.row_stride(),
+            out: out.at(row, 0),
             width: panel.ncols(),
-            alpha,
-            accum,
         };
         // SAFETY: the caller's; the tile lies inside all three.
         unsafe { tile.of_height(below - row) }
@@ -149,12 +158,9 @@ struct Tile {
     to_next: isize,
     terms: usize,
     ahead: Ahead,
-    out: *mut f32,
-    to_below: isize,
+    out: Output,
     /// Columns.
     width: usize,
-    alpha: f32,
-    accum: Accum,
 }
 
 impl Tile {
@@ -203,18 +209,10 @@ impl Tile {
     unsafe fn add_up<const H: usize, const C: usize>(mut self) {
         let last = first(self.width - (C - 1) * LANES);
         let mask = |c: usize| if c + 1 < C { __mmask16::MAX } else { last };
-        let place = |r: usize, c: usize| {
-            let row = self.out.wrapping_offset(r as isize * self.to_below);
-            row.wrapping_add(c * LANES)
-        };
         let mut sums = [[_mm512_setzero_ps(); C]; H];
         // SAFETY: the caller's.
         unsafe {
-            for r in 0..H {
-                for c in 0..C {
-                    _mm_prefetch::<_MM_HINT_T0>(place(r, c).cast_const().cast());
-                }
-            }
+            self.out.fetch_start::<H, C>();
             for _ in 0..self.terms {
                 let mut row = [_mm512_setzero_ps(); C];
                 for c in 0..C {
@@ -233,7 +231,7 @@ impl Tile {
             }
             for r in 0..H {
                 for c in 0..C {
-                    put(sums[r][c], place(r, c), mask(c), self.alpha, self.accum);
+                    self.out.at(r, c * LANES).put(sums[r][c], mask(c));
                 }
             }
         }

@@ -7,10 +7,11 @@ use core::arch::x86_64::{
 };
 use core::mem::MaybeUninit;
 
-use faer::{Accum, MatMut, MatRef};
+use faer::MatRef;
 
 use super::Ahead;
-use crate::lanes::{LANES, first, put};
+use crate::lanes::{LANES, first};
+use crate::output::Output;
 
 /// Columns of a tile of sums, and rows: with a vector of each row and one of a column they take 28 of 32 registers.
 const WIDTH: usize = 8;
@@ -25,18 +26,12 @@ const ROWS: usize = 256;
 /// Rows that make a strip of columns across cache lines worth copying.
 const MANY: usize = 32;
 
-/// `dst ← [dst +] alpha · lhs · rhs`
+/// `out ← its start + alpha · lhs · rhs`
 ///
 /// # Safety
-/// The shapes must fit, with at least one term; the columns of `dst` and the terms of both sides lie side by side.
+/// The shapes must fit, with at least one term; the columns of `out` and the terms of both sides lie side by side.
 #[target_feature(enable = "avx512f,avx512vl")]
-pub(super) unsafe fn product(
-    mut dst: MatMut<'_, f32>,
-    mut accum: Accum,
-    lhs: MatRef<'_, f32>,
-    rhs: MatRef<'_, f32>,
-    alpha: f32,
-) {
+pub(super) unsafe fn product(mut out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) {
     let ((rows, terms), columns) = (lhs.shape(), rhs.ncols());
     let blocks = terms.div_ceil(DEPTH);
     let depth = terms.div_ceil(blocks).next_multiple_of(LANES);
@@ -49,13 +44,12 @@ pub(super) unsafe fn product(
             let lhs = lhs.subrows(top, height);
             for column in (0..columns).step_by(WIDTH) {
                 let width = WIDTH.min(columns - column);
-                let dst = dst.as_mut().submatrix_mut(top, column, height, width);
                 let strip = rhs.subcols(column, width);
                 // SAFETY: the caller's.
-                unsafe { tiles(dst, accum, lhs, strip, alpha, &mut copied) };
+                unsafe { tiles(out.at(top, column), lhs, strip, &mut copied) };
             }
         }
-        accum = Accum::Add;
+        out = out.onto_itself();
     }
 }
 
@@ -64,14 +58,7 @@ pub(super) unsafe fn product(
 /// # Safety
 /// As for [`product`], with at most [`WIDTH`] columns and [`DEPTH`] terms.
 #[target_feature(enable = "avx512f,avx512vl")]
-unsafe fn tiles(
-    mut dst: MatMut<'_, f32>,
-    accum: Accum,
-    lhs: MatRef<'_, f32>,
-    strip: MatRef<'_, f32>,
-    alpha: f32,
-    copied: &mut Strip,
-) {
+unsafe fn tiles(out: Output, lhs: MatRef<'_, f32>, strip: MatRef<'_, f32>, copied: &mut Strip) {
     let (rows, step) = (lhs.nrows(), strip.col_stride());
     let in_lines = step % LANES as isize == 0 && strip.as_ptr().addr() % 64 == 0;
     let (mut w, mut to_column) = (strip.as_ptr(), step);
@@ -99,11 +86,8 @@ unsafe fn tiles(
             } else {
                 Ahead::none(x.as_ptr())
             },
-            out: dst.as_mut().subrows_mut(row, height).as_ptr_mut(),
-            to_below: dst.row_stride(),
+            out: out.at(row, 0),
             width: strip.ncols(),
-            alpha,
-            accum,
         };
         // SAFETY: the caller's; the tile lies inside all three.
         unsafe { tile.of_height(height) }
@@ -152,12 +136,9 @@ struct Tile {
     to_column: isize,
     terms: usize,
     ahead: Ahead,
-    out: *mut f32,
-    to_below: isize,
+    out: Output,
     /// Columns.
     width: usize,
-    alpha: f32,
-    accum: Accum,
 }
 
 impl Tile {
@@ -213,8 +194,7 @@ impl Tile {
             for (r, sums) in sums.iter().enumerate() {
                 let mut all = [_mm512_setzero_ps(); WIDTH];
                 all[..C].copy_from_slice(sums);
-                let to = self.out.wrapping_offset(r as isize * self.to_below);
-                put(totals(all), to, first(self.width), self.alpha, self.accum);
+                self.out.at(r, 0).put(totals(all), first(self.width));
             }
         }
     }

@@ -8,9 +8,12 @@
 mod columns;
 mod dots;
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{MatMut, MatRef};
+
+use crate::output::Output;
+use crate::{Start, by_faer};
 
 /// Rows of a batch from which a copy of what they are multiplied with is worth its time.
 const ROWS: usize = 128;
@@ -74,34 +77,35 @@ pub fn gains(dst: MatRef<'_, f32>, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) -
     quicker && is_there()
 }
 
-/// `dst ← [dst +] alpha · lhs · rhs` on this thread, as faer's [`matmul`](faer::linalg::matmul::matmul); that does it
-/// where there are no such vectors, or numbers do not lie as they are read here.
+/// `dst ← start + alpha · lhs · rhs` on this thread; faer does it where there are no such vectors, or numbers do not lie
+/// as they are read here.
 ///
 /// # Panics
 /// As faer's, where the shapes do not fit.
 pub fn matmul(
-    dst: MatMut<'_, f32>,
-    accum: Accum,
+    mut dst: MatMut<'_, f32>,
+    start: Start<'_, f32>,
     lhs: MatRef<'_, f32>,
     rhs: MatRef<'_, f32>,
     alpha: f32,
 ) {
     let there = lhs.ncols() > 0 && is_there();
-    match Kind::of(dst.as_ref(), lhs, rhs).filter(|_| there) {
+    let kind = Kind::of(dst.as_ref(), lhs, rhs).filter(|_| there);
+    match kind.zip(Output::new(dst.as_mut(), start, alpha)) {
         // SAFETY: there are such vectors; the shapes fit, with a term, numbers lie side by side where they have to,
         // and faer's matrices vouch for their memory.
-        Some(Kind::Columns) => unsafe { columns::product(dst, accum, lhs, rhs, alpha) },
+        Some((Kind::Columns, out)) => unsafe { columns::product(out, lhs, rhs) },
         // SAFETY: as above.
-        Some(Kind::Dots) => unsafe { dots::product(dst, accum, lhs, rhs, alpha) },
-        None => faer::linalg::matmul::matmul(dst, accum, lhs, rhs, alpha, Par::Seq),
+        Some((Kind::Dots, out)) => unsafe { dots::product(out, lhs, rhs) },
+        None => by_faer(dst, start, lhs, rhs, alpha),
     }
 }
 
 /// What is asked for while something else is computed: a cache line at a time, at equal distances.
 #[derive(Clone, Copy)]
-struct Ahead {
-    next: *const f32,
-    step: isize,
+pub(crate) struct Ahead {
+    pub(crate) next: *const f32,
+    pub(crate) step: isize,
 }
 
 impl Ahead {
@@ -116,7 +120,7 @@ impl Ahead {
     #[inline(always)]
     fn fetch(&mut self) {
         // SAFETY: whatever the address, nothing is read that the program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.next.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(self.next.cast()) }
         self.next = self.next.wrapping_offset(self.step);
     }
 }

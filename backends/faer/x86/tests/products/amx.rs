@@ -1,5 +1,6 @@
 //! On a processor without the unit there is nothing to test, and nothing is, but for the feature `emulation`.
 
+use detfree_x86::Start;
 use detfree_x86::amx;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, Par};
@@ -47,7 +48,7 @@ fn a_product_of_two_numbers_is_off_by_three_roundings() {
     let (a, b) = (numbers(size, 13), numbers(size, 14));
     let mut out = Mat::zeros(size, size);
     let (lhs, rhs) = (Rows.of(&a, size, 1), Rows.of(&b, 1, size));
-    amx::matmul(out.as_mut(), Accum::Replace, lhs, rhs, 1.0);
+    amx::matmul(out.as_mut(), Start::Zero, lhs, rhs, 1.0);
     for i in 0..size {
         for j in 0..size {
             let exact = f64::from(a[i]) * f64::from(b[j]);
@@ -81,7 +82,7 @@ fn errors_are_no_larger_than_those_of_vector_units() {
         });
         errors.sum::<f64>().sqrt()
     };
-    let tiles = error(&|out| amx::matmul(out, Accum::Replace, lhs, rhs, 1.0));
+    let tiles = error(&|out| amx::matmul(out, Start::Zero, lhs, rhs, 1.0));
     let vectors = error(&|out| matmul(out, Accum::Replace, lhs, rhs, 1.0, Par::Seq));
     // Two of three parts would give 2⁻¹⁷ of each product, some 30 times as much.
     assert!(tiles <= vectors, "{tiles:e} is more than {vectors:e}");
@@ -103,7 +104,7 @@ fn what_is_not_finite_stays_in_its_row() {
         a[20 * terms + 33] = wrong;
         let mut out = Mat::zeros(rows, columns);
         let (lhs, rhs) = (Rows.of(&a, rows, terms), Rows.of(&b, terms, columns));
-        amx::matmul(out.as_mut(), Accum::Replace, lhs, rhs, 1.0);
+        amx::matmul(out.as_mut(), Start::Zero, lhs, rhs, 1.0);
         for i in 0..rows {
             for j in 0..columns {
                 assert!(
@@ -132,7 +133,7 @@ fn tiny_and_huge_numbers_lose_what_is_below_the_smallest_normal_one() {
     let (lhs, rhs) = (Rows.of(&a, size, size), Rows.of(&b, size, size));
     let [sums, sizes] = exact(lhs, rhs);
     let mut out = Mat::zeros(size, size);
-    amx::matmul(out.as_mut(), Accum::Replace, lhs, rhs, 1.0);
+    amx::matmul(out.as_mut(), Start::Zero, lhs, rhs, 1.0);
     for i in 0..size {
         for j in 0..size {
             let lost = size as f64 * 2.0 * f64::from(f32::MIN_POSITIVE) * f64::from(huge);
@@ -148,11 +149,11 @@ fn no_terms_are_zero() {
     if !amx::is_there() {
         return;
     }
-    for (accum, want) in [(Accum::Replace, 0.0), (Accum::Add, 7.0)] {
+    for (start, want) in [(Start::Zero, 0.0), (Start::Here, 7.0)] {
         let mut out = Mat::full(3, 4, 7.0);
         amx::matmul(
             out.as_mut(),
-            accum,
+            start,
             Mat::zeros(3, 0).as_ref(),
             Mat::zeros(0, 4).as_ref(),
             1.0,
@@ -172,7 +173,7 @@ fn threads_have_tiles_of_their_own() {
         let mut out = Mat::zeros(size, size);
         for _ in 0..50 {
             let (lhs, rhs) = (Rows.of(&a, size, size), Columns.of(&b, size, size));
-            amx::matmul(out.as_mut(), Accum::Add, lhs, rhs, 1.0);
+            amx::matmul(out.as_mut(), Start::Here, lhs, rhs, 1.0);
         }
         out
     };

@@ -1,7 +1,8 @@
 //! On a processor without such vectors there is nothing to test, and nothing is.
 
+use detfree_x86::Start;
 use detfree_x86::avx512;
-use faer::{Accum, Mat};
+use faer::Mat;
 
 use crate::layouts::{Columns, Rows, U, assert_close, numbers};
 
@@ -56,7 +57,7 @@ fn what_is_not_finite_stays_in_its_row() {
             let (lhs, rhs) = (Rows.of(&a, rows, terms), layout.of(&b, terms, columns));
             let mut out = vec![0.0; rows * columns];
             let dst = faer::MatMut::from_row_major_slice_mut(&mut out, rows, columns);
-            avx512::matmul(dst, Accum::Replace, lhs, rhs, 1.0);
+            avx512::matmul(dst, Start::Zero, lhs, rhs, 1.0);
             for (at, x) in out.iter().enumerate() {
                 let row = at / columns;
                 assert!(x.is_finite() == (row != 20), "{wrong}: {x} in row {row}");
@@ -67,12 +68,12 @@ fn what_is_not_finite_stays_in_its_row() {
 
 #[test]
 fn no_terms_are_zero() {
-    for (accum, want) in [(Accum::Replace, 0.0), (Accum::Add, 7.0)] {
+    for (start, want) in [(Start::Zero, 0.0), (Start::Here, 7.0)] {
         let mut out = Mat::full(3, 4, 7.0);
         let (none, none_of_four) = (Mat::zeros(3, 0), Mat::zeros(0, 4));
         avx512::matmul(
             out.as_mut(),
-            accum,
+            start,
             none.as_ref(),
             none_of_four.as_ref(),
             1.0,

@@ -1,7 +1,7 @@
 //! Matrices in memory of all kinds, and their products against exact sums.
 
-use detfree_x86::Matmul;
-use faer::{Accum, Mat, MatMut, MatRef};
+use detfree_x86::{Matmul, Start};
+use faer::{Mat, MatMut, MatRef};
 
 /// Half a unit in the last place of 1.
 pub(crate) const U: f64 = 1.0 / (1 << 24) as f64;
@@ -53,15 +53,22 @@ pub(crate) fn exact(lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) -> [Mat<f64>; 2]
 pub(crate) fn assert_close(matmul: Matmul, sizes: &[[usize; 3]], bound: fn(usize) -> f64) {
     for (number, [rows, columns, terms]) in sizes.iter().copied().enumerate() {
         let (a, b) = (numbers(rows * terms, 1), numbers(terms * columns, 2));
-        for (left, right, out, accum, alpha) in [
-            (Rows, Rows, Rows, Accum::Replace, 1.0),
-            (Rows, Columns, Rows, Accum::Replace, 0.3),
-            (Columns, Rows, Rows, Accum::Add, -0.7),
-            (Columns, Columns, Columns, Accum::Add, 1.0),
-            (Rows, Columns, Columns, Accum::Add, 0.3),
-            (Backwards, Columns, Rows, Accum::Replace, 1.0),
-            (Rows, Backwards, Columns, Accum::Replace, 1.0),
-            (Rows, Rows, Backwards, Accum::Add, 1.0),
+        let base = numbers(rows * columns, 4);
+        let from = |layout: Layout| Start::From(layout.of(&base, rows, columns));
+        for (left, right, out, start, alpha) in [
+            (Rows, Rows, Rows, Start::Zero, 1.0),
+            (Rows, Columns, Rows, Start::Zero, 0.3),
+            (Columns, Rows, Rows, Start::Here, -0.7),
+            (Columns, Rows, Rows, from(Rows), -0.7),
+            (Columns, Columns, Columns, Start::Here, 1.0),
+            (Rows, Columns, Columns, Start::Here, 0.3),
+            (Rows, Columns, Rows, from(Rows), 0.3),
+            (Rows, Columns, Columns, from(Columns), 1.0),
+            (Rows, Rows, Columns, from(Rows), 1.0),
+            (Backwards, Columns, Rows, Start::Zero, 1.0),
+            (Rows, Backwards, Columns, Start::Zero, 1.0),
+            (Rows, Rows, Backwards, Start::Here, 1.0),
+            (Rows, Rows, Rows, from(Backwards), 1.0),
         ] {
             let (lhs, rhs) = (left.of(&a, rows, terms), right.of(&b, terms, columns));
             let [sums, sizes] = exact(lhs, rhs);
@@ -79,10 +86,10 @@ pub(crate) fn assert_close(matmul: Matmul, sizes: &[[usize; 3]], bound: fn(usize
                 whole
             };
             let mut dst = whole.submatrix_mut(1, 2, rows, columns);
-            if matches!(accum, Accum::Replace) {
+            if !matches!(start, Start::Here) {
                 dst.fill(f32::NAN);
             }
-            matmul(dst, accum, lhs, rhs, alpha);
+            matmul(dst, start, lhs, rhs, alpha);
 
             let of = |memory: &[f32], i, j| f64::from(out.of(memory, tall, wide)[(i, j)]);
             for i in 0..tall {
@@ -101,10 +108,12 @@ pub(crate) fn assert_close(matmul: Matmul, sizes: &[[usize; 3]], bound: fn(usize
                         alpha * sums[(i - 1, j - 2)],
                         alpha.abs() * sizes[(i - 1, j - 2)],
                     );
-                    let (sum, size) = match accum {
-                        Accum::Replace => (sum, size),
-                        Accum::Add => (sum + was, size + was.abs()),
+                    let from = match start {
+                        Start::Zero => 0.0,
+                        Start::Here => was,
+                        Start::From(base) => f64::from(base[(i - 1, j - 2)]),
                     };
+                    let (sum, size) = (sum + from, size + from.abs());
                     let error = (got - sum).abs();
                     assert!(
                         error <= bound(terms) * size,
