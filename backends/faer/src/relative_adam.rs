@@ -8,7 +8,7 @@ use faer::{MatMut, MatRef};
 use pulp::Arch;
 
 use crate::product::{self, Beside, FEW, Product, block};
-use crate::threads::{Threads, Work, part};
+use crate::threads::{TILE, Threads, Work, part};
 use crate::{Batch, Number};
 
 /// Elements of a panel: half a megabyte in `f32` stays in the second cache beside the weights and
@@ -83,7 +83,7 @@ impl<T: Number> Work for Pass<'_, T> {
 
     fn cut(self, few: usize, all: usize) -> [Self; 2] {
         let dim = self.right.ncols();
-        let at = part(self.left.ncols(), few, all);
+        let at = part(self.left.ncols(), few, all, TILE);
         let buffered = self.scratch.len() / dim.max(1) * few / all;
         let (left, left_rest) = self.left.split_at_col(at);
         let (scratch, scratch_rest) = self.scratch.split_at_mut(buffered * dim);

@@ -2,7 +2,7 @@
 
 use core::mem;
 
-use crate::threads::{Work, part};
+use crate::threads::{VECTOR, Work, part};
 use crate::{Faer, Number};
 
 /// Multiply-adds of a product that take as long as a pass that loads, adds and stores an element.
@@ -71,7 +71,7 @@ where
 
     fn cut(mut self, few: usize, all: usize) -> [Self; 2] {
         let dim = self.dim.max(1);
-        let rows = part(self.len() / dim, few, all);
+        let rows = part(self.len() / dim, few, all, VECTOR);
         let read = self.read.each_mut().map(|x| {
             let (here, there) = x.split_at(x.len().min(rows * dim));
             *x = here;

@@ -16,9 +16,12 @@ const WORTH_WAKING: usize = 1 << 20;
 /// Multiply-adds of many calls from which they are worth moving to a thread of the pool.
 const WORTH_MOVING: usize = 1 << 22;
 
-/// Cuts fall on multiples of this, a vector of the widest CPU: an odd end of a block costs as much as a
-/// whole vector.
-const GRAIN: usize = 16;
+/// Cuts of what vectors lie along fall on multiples of this, a vector of the widest CPU: where they begin elsewhere,
+/// all of them cross a cache line.
+pub(crate) const VECTOR: usize = 16;
+
+/// Cuts across vectors fall on multiples of this, the rows that are multiplied at a time.
+pub(crate) const TILE: usize = 8;
 
 /// Work that can be cut in two.
 pub(crate) trait Work: Send + Sized {
@@ -31,13 +34,13 @@ pub(crate) trait Work: Send + Sized {
     fn run(self);
 }
 
-/// The length of the part `few`/`all`.
-pub(crate) const fn part(length: usize, few: usize, all: usize) -> usize {
+/// The length of the part `few`/`all`, cut at a multiple of `grain`.
+pub(crate) const fn part(length: usize, few: usize, all: usize, grain: usize) -> usize {
     let exact = length * few / all;
-    if exact < GRAIN {
+    if exact < grain {
         exact
     } else {
-        (exact + GRAIN / 2) / GRAIN * GRAIN
+        (exact + grain / 2) / grain * grain
     }
 }
 

@@ -10,7 +10,7 @@ use super::one::{Own, Product};
 use crate::Number;
 use crate::awake;
 use crate::loops;
-use crate::threads::{Threads, part};
+use crate::threads::{TILE, Threads, part};
 
 /// Columns that are summed at a time.
 const COLUMNS: usize = 1024;
@@ -84,7 +84,7 @@ impl<'a, T: Number, const N: usize> Gather<'a, T, N> {
             return self.alone();
         }
         let half = threads / 2;
-        let at = part(self.w.nrows(), half, threads);
+        let at = part(self.w.nrows(), half, threads, TILE);
         let OnLines(sums) = &mut OnLines([[T::zero(); FEW * COLUMNS]; N]);
         let width = self.w.ncols();
         let mut rows = self.x.map(|x| x.nrows()).into_iter();

@@ -9,7 +9,7 @@ use pulp::Arch;
 use super::combine::Combine;
 use super::dots::Dots;
 use super::few;
-use crate::threads::{Work, part};
+use crate::threads::{TILE, VECTOR, Work, part};
 use crate::{Matmul, Number};
 
 /// The most columns of the output in one call of faer: two or a few of its blocks, whose packed
@@ -162,9 +162,14 @@ impl<T: Number> Work for Product<'_, T> {
     fn cut(self, few: usize, all: usize) -> [Self; 2] {
         let (rows, columns) = (self.out.nrows(), self.out.ncols());
         if columns >= rows {
-            self.cut_columns(part(columns, few, all))
+            let grain = if self.rhs.col_stride() == 1 {
+                VECTOR
+            } else {
+                TILE
+            };
+            self.cut_columns(part(columns, few, all, grain))
         } else {
-            self.cut_rows(part(rows, few, all))
+            self.cut_rows(part(rows, few, all, TILE))
         }
     }
 
@@ -175,7 +180,7 @@ impl<T: Number> Work for Product<'_, T> {
         loop {
             let width = match self.out.ncols() {
                 0..=PANEL => return self.at_once(),
-                short if short < 2 * PANEL => part(short, 1, 2),
+                short if short < 2 * PANEL => part(short, 1, 2, VECTOR),
                 _ => PANEL,
             };
             let [panel, rest] = self.cut_columns(width);

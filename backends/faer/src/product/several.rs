@@ -6,7 +6,7 @@ use faer::MatRef;
 use super::FEW;
 use super::one::{Own, Product};
 use crate::Number;
-use crate::threads::{Work, part};
+use crate::threads::{TILE, Work, part};
 
 /// Elements of the output in one block of rows, where it starts from another matrix: half a megabyte
 /// in `f32` stays in the second cache between the copy and the sum.
@@ -82,7 +82,7 @@ impl<T: Number> Work for Onto<'_, T> {
 
     fn cut(self, few: usize, all: usize) -> [Self; 2] {
         let rows = self.base.nrows();
-        self.cut_rows(part(rows, few, all))
+        self.cut_rows(part(rows, few, all, TILE))
     }
 
     fn run(mut self) {
