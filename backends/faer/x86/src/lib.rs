@@ -22,6 +22,8 @@
     )
 )]
 
+#[cfg(target_arch = "x86_64")]
+mod ahead;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod amx;
 #[cfg(target_arch = "x86_64")]

@@ -2,13 +2,13 @@
 
 use core::arch::x86_64::{
     __m512, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
+    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_stream_ps,
 };
 
 use faer::{MatMut, MatRef};
 
 use crate::Start;
-use crate::avx512::Ahead;
+use crate::ahead::Ahead;
 use crate::lanes::LANES;
 
 /// A matrix that sums are written to, or a part of it.
@@ -18,7 +18,12 @@ pub(crate) struct Output {
     strides: [isize; 2],
     from: Option<(*const f32, [isize; 2])>,
     alpha: f32,
+    /// Whether whole vectors are written past the caches.
+    past_caches: bool,
 }
+
+/// Numbers of an output that would drive out of the caches what is needed before it is.
+const MANY: usize = 1 << 20;
 
 impl Output {
     /// `None` where the start has another shape than the output, or its numbers another direction in which they lie
@@ -42,6 +47,7 @@ impl Output {
             strides: here,
             from,
             alpha,
+            past_caches: false,
         })
     }
 
@@ -75,23 +81,32 @@ impl Output {
         }
     }
 
+    /// For so many numbers that are written once: past the caches where they are many, rows begin with cache lines, and
+    /// what they start from lies elsewhere. An `sfence` has to follow before another thread reads them.
+    pub(crate) fn written_once(self, numbers: usize) -> Self {
+        let in_lines = self.to.addr().is_multiple_of(64)
+            && self.strides[0].unsigned_abs().is_multiple_of(LANES);
+        let elsewhere = self
+            .from
+            .is_some_and(|(from, _)| from != self.to.cast_const());
+        Self {
+            past_caches: numbers >= MANY && in_lines && elsewhere && self.along_rows(),
+            ..self
+        }
+    }
+
     /// Whether numbers of a row lie side by side.
     pub(crate) fn along_rows(self) -> bool {
         self.strides[1] == 1
     }
 
-    /// The lines of the first column, or those of the start.
+    /// The lines of the first column, or those that it starts from.
     pub(crate) fn ahead(self, start: bool) -> Ahead {
-        match self.from.filter(|_| start) {
-            Some((next, strides)) => Ahead {
-                next,
-                step: strides[0],
-            },
-            None => Ahead {
-                next: self.to.cast_const(),
-                step: self.strides[0],
-            },
-        }
+        let (next, [step, _]) = self
+            .from
+            .filter(|_| start || self.past_caches)
+            .unwrap_or((self.to.cast_const(), self.strides));
+        Ahead { next, step }
     }
 
     /// Asks for the cache lines with which so many rows and vectors start.
@@ -123,7 +138,11 @@ impl Output {
                 None => _mm512_mul_ps(alpha, sums),
                 Some((from, _)) => _mm512_fmadd_ps(alpha, sums, _mm512_maskz_loadu_ps(mask, from)),
             };
-            _mm512_mask_storeu_ps(self.to, mask, sums);
+            if self.past_caches && mask == __mmask16::MAX {
+                _mm512_stream_ps(self.to, sums);
+            } else {
+                _mm512_mask_storeu_ps(self.to, mask, sums);
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Vectors along the columns of the right side and of the output.
 
 use core::arch::x86_64::{
-    __mmask16, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_store_ps,
+    __mmask16, _mm_sfence, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_store_ps,
 };
 use core::mem::MaybeUninit;
 
 use faer::MatRef;
 
-use super::{Ahead, part};
+use super::part;
+use crate::ahead::Ahead;
 use crate::lanes::{LANES, first};
 use crate::output::Output;
 
@@ -17,7 +18,7 @@ use crate::output::Output;
 const HEIGHT: usize = 8;
 const WIDTH: usize = 3;
 
-/// Terms of a panel, which stays in the first cache beside the next one: 21 kB each.
+/// Terms of a panel, which stays in the first cache: 21 kB.
 const DEPTH: usize = 112;
 
 /// Rows at a time, whose pages, those of the output and of what it starts from, the processor has at hand.
@@ -26,13 +27,22 @@ const ROWS: usize = 512;
 /// Strips of rows that make a panel worth copying.
 const MANY: usize = 16;
 
+/// The same where vectors of it lie across cache lines, and its rows in more pages than the processor has at hand.
+const SOME: usize = 8;
+const PAGES: usize = 96;
+
 /// `out ← its start + alpha · lhs · rhs`
 ///
 /// # Safety
 /// The shapes must fit, with at least one term, and the columns of `out` and `rhs` lie side by side.
 #[target_feature(enable = "avx512f,avx512vl")]
 pub(super) unsafe fn product(out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) {
-    let rows = lhs.nrows();
+    let (rows, columns) = (lhs.nrows(), rhs.ncols());
+    let out = if lhs.ncols() <= DEPTH {
+        out.written_once(rows * columns)
+    } else {
+        out
+    };
     let blocks = rows.div_ceil(ROWS);
     let mut copied = Panel([const { MaybeUninit::uninit() }; DEPTH * WIDTH * LANES]);
     for block in 0..blocks {
@@ -41,6 +51,7 @@ pub(super) unsafe fn product(out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<'_, 
         // SAFETY: the caller's.
         unsafe { panels(out.at(top, 0), lhs, rhs, &mut copied) };
     }
+    _mm_sfence();
 }
 
 /// Some rows of the product.
@@ -58,12 +69,14 @@ unsafe fn panels(mut out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>, co
         for panel in 0..panels {
             let [left, right] =
                 [panel, panel + 1].map(|panel| (part(vectors, panel, panels) * LANES).min(columns));
-            let next = if right < columns {
-                block.as_ptr().wrapping_add(right)
-            } else {
-                block
-                    .as_ptr()
-                    .wrapping_offset((end - from) as isize * rhs.row_stride())
+            let (first, step) = (block.as_ptr(), rhs.row_stride());
+            let next = Ahead {
+                next: if right < columns {
+                    first.wrapping_add(right)
+                } else {
+                    first.wrapping_offset((end - from) as isize * step)
+                },
+                step,
             };
             let panel = block.subcols(left, right - left);
             // SAFETY: the caller's.
@@ -82,13 +95,15 @@ unsafe fn strips(
     out: Output,
     lhs: MatRef<'_, f32>,
     panel: MatRef<'_, f32>,
-    next: *const f32,
+    next: Ahead,
     copied: &mut Panel,
 ) {
     let (rows, step) = (lhs.nrows(), panel.row_stride());
     let strips = rows.div_ceil(HEIGHT);
     let (mut w, mut to_next) = (panel.as_ptr(), step);
-    if strips >= MANY {
+    let pages = panel.nrows() * step.unsigned_abs() / (4096 / size_of::<f32>());
+    let in_lines = step % LANES as isize == 0 && panel.as_ptr().addr() % 64 == 0;
+    if strips >= MANY || strips >= SOME && pages > PAGES && !in_lines {
         // SAFETY: the caller's.
         unsafe { copied.fill(panel) };
         (w, to_next) = (copied.0.as_ptr().cast(), (WIDTH * LANES) as isize);
@@ -105,13 +120,10 @@ unsafe fn strips(
             terms: x.ncols(),
             // Every one of the first strips asks for one vector's place in all rows of the next panel.
             ahead: if strip < WIDTH {
-                Ahead {
-                    next: next.wrapping_add(strip * LANES),
-                    step,
-                }
+                next.from((strip * LANES) as isize)
             } else if strips >= MANY && below + x.ncols() <= rows {
                 out.at(below, strip % WIDTH * LANES)
-                    .ahead(strip / WIDTH % 2 > 0)
+                    .ahead(!(strip / WIDTH).is_multiple_of(2))
             } else {
                 Ahead::none(x.as_ptr())
             },

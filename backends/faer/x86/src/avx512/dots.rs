@@ -9,7 +9,7 @@ use core::mem::MaybeUninit;
 
 use faer::MatRef;
 
-use super::Ahead;
+use crate::ahead::Ahead;
 use crate::lanes::{LANES, first};
 use crate::output::Output;
 
@@ -45,8 +45,14 @@ pub(super) unsafe fn product(mut out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<
             for column in (0..columns).step_by(WIDTH) {
                 let width = WIDTH.min(columns - column);
                 let strip = rhs.subcols(column, width);
+                let next = Ahead {
+                    next: strip
+                        .as_ptr()
+                        .wrapping_offset(WIDTH as isize * rhs.col_stride()),
+                    step: LANES as isize,
+                };
                 // SAFETY: the caller's.
-                unsafe { tiles(out.at(top, column), lhs, strip, &mut copied) };
+                unsafe { tiles(out.at(top, column), lhs, strip, next, &mut copied) };
             }
         }
         out = out.onto_itself();
@@ -58,7 +64,13 @@ pub(super) unsafe fn product(mut out: Output, lhs: MatRef<'_, f32>, rhs: MatRef<
 /// # Safety
 /// As for [`product`], with at most [`WIDTH`] columns and [`DEPTH`] terms.
 #[target_feature(enable = "avx512f,avx512vl")]
-unsafe fn tiles(out: Output, lhs: MatRef<'_, f32>, strip: MatRef<'_, f32>, copied: &mut Strip) {
+unsafe fn tiles(
+    out: Output,
+    lhs: MatRef<'_, f32>,
+    strip: MatRef<'_, f32>,
+    next: Ahead,
+    copied: &mut Strip,
+) {
     let (rows, step) = (lhs.nrows(), strip.col_stride());
     let in_lines = step % LANES as isize == 0 && strip.as_ptr().addr() % 64 == 0;
     let (mut w, mut to_column) = (strip.as_ptr(), step);
@@ -78,11 +90,7 @@ unsafe fn tiles(out: Output, lhs: MatRef<'_, f32>, strip: MatRef<'_, f32>, copie
             terms: x.ncols(),
             // Every one of the first tiles asks for one of the next columns.
             ahead: if number < WIDTH {
-                let next = (WIDTH + number) as isize * step;
-                Ahead {
-                    next: strip.as_ptr().wrapping_offset(next),
-                    step: LANES as isize,
-                }
+                next.from(number as isize * step)
             } else {
                 Ahead::none(x.as_ptr())
             },

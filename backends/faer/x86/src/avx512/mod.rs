@@ -8,8 +8,6 @@
 mod columns;
 mod dots;
 
-use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-
 use faer::{MatMut, MatRef};
 
 use crate::output::Output;
@@ -21,11 +19,8 @@ const ROWS: usize = 128;
 /// Rows that are by far too few for it.
 const FEW: usize = 32;
 
-/// Numbers that lie in the caches from one product to the next.
-const NUMBERS: usize = 1 << 22;
-
 /// Terms from which the sums over vectors' numbers are little beside the products of few rows, and up to which
-/// caches hold what a strip of columns is multiplied with.
+/// caches hold what a strip of columns is multiplied with, if it is not few rows either.
 const TERMS: usize = 256;
 const MOST_TERMS: usize = 2048;
 
@@ -61,16 +56,19 @@ pub fn is_there() -> bool {
 /// measured.
 #[must_use]
 pub fn gains(dst: MatRef<'_, f32>, lhs: MatRef<'_, f32>, rhs: MatRef<'_, f32>) -> bool {
-    let (rows, columns, terms) = (dst.nrows(), dst.ncols(), lhs.ncols());
+    let (rows, terms) = lhs.shape();
     let quicker = match Kind::of(dst, lhs, rhs) {
         // Its rows are those of a batch; faer copies what they are multiplied with.
-        Some(Kind::Columns) if lhs.col_stride() == 1 => {
-            rows <= ROWS && terms.saturating_mul(columns) <= NUMBERS
-        }
+        Some(Kind::Columns) if lhs.col_stride() == 1 => rows <= ROWS,
         Some(Kind::Columns) => true,
         Some(Kind::Dots) => {
             let least = if rows <= FEW { TERMS } else { 3 * TERMS / 2 };
-            rows <= ROWS && (least..=MOST_TERMS).contains(&terms)
+            let most = if rows <= ROWS / 2 {
+                usize::MAX
+            } else {
+                MOST_TERMS
+            };
+            rows <= ROWS && (least..=most).contains(&terms)
         }
         None => false,
     };
@@ -98,30 +96,6 @@ pub fn matmul(
         // SAFETY: as above.
         Some((Kind::Dots, out)) => unsafe { dots::product(out, lhs, rhs) },
         None => by_faer(dst, start, lhs, rhs, alpha),
-    }
-}
-
-/// What is asked for while something else is computed: a cache line at a time, at equal distances.
-#[derive(Clone, Copy)]
-pub(crate) struct Ahead {
-    pub(crate) next: *const f32,
-    pub(crate) step: isize,
-}
-
-impl Ahead {
-    /// Nothing but what is at hand anyway.
-    const fn none(at_hand: *const f32) -> Self {
-        Self {
-            next: at_hand,
-            step: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn fetch(&mut self) {
-        // SAFETY: whatever the address, nothing is read that the program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(self.next.cast()) }
-        self.next = self.next.wrapping_offset(self.step);
     }
 }
 
