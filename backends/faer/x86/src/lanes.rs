@@ -13,3 +13,9 @@ pub(crate) const fn first(count: usize) -> __mmask16 {
         __mmask16::MAX
     }
 }
+
+/// Whether vectors so many numbers apart from each other, of which the first begins here, all begin with cache lines.
+pub(crate) fn in_lines(first: *const f32, apart: isize) -> bool {
+    first.addr().is_multiple_of(LANES * size_of::<f32>())
+        && apart.unsigned_abs().is_multiple_of(LANES)
+}

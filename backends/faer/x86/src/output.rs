@@ -9,7 +9,7 @@ use faer::{MatMut, MatRef};
 
 use crate::Start;
 use crate::ahead::Ahead;
-use crate::lanes::LANES;
+use crate::lanes::{LANES, in_lines};
 
 /// A matrix that sums are written to, or a part of it.
 #[derive(Clone, Copy)]
@@ -84,8 +84,7 @@ impl Output {
     /// For so many numbers that are written once: past the caches where they are many, rows begin with cache lines, and
     /// what they start from lies elsewhere. An `sfence` has to follow before another thread reads them.
     pub(crate) fn written_once(self, numbers: usize) -> Self {
-        let in_lines = self.to.addr().is_multiple_of(64)
-            && self.strides[0].unsigned_abs().is_multiple_of(LANES);
+        let in_lines = in_lines(self.to, self.strides[0]);
         let elsewhere = self
             .from
             .is_some_and(|(from, _)| from != self.to.cast_const());

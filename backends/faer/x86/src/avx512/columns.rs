@@ -10,7 +10,7 @@ use faer::MatRef;
 
 use super::part;
 use crate::ahead::Ahead;
-use crate::lanes::{LANES, first};
+use crate::lanes::{LANES, first, in_lines};
 use crate::output::Output;
 
 /// Rows of a tile of sums, and vectors in each: with a row of the right side and a factor they take 28 of 32
@@ -102,7 +102,7 @@ unsafe fn strips(
     let strips = rows.div_ceil(HEIGHT);
     let (mut w, mut to_next) = (panel.as_ptr(), step);
     let pages = panel.nrows() * step.unsigned_abs() / (4096 / size_of::<f32>());
-    let in_lines = step % LANES as isize == 0 && panel.as_ptr().addr() % 64 == 0;
+    let in_lines = in_lines(panel.as_ptr(), step);
     if strips >= MANY || strips >= SOME && pages > PAGES && !in_lines {
         // SAFETY: the caller's.
         unsafe { copied.fill(panel) };

@@ -10,7 +10,7 @@ use core::mem::MaybeUninit;
 use faer::MatRef;
 
 use crate::ahead::Ahead;
-use crate::lanes::{LANES, first};
+use crate::lanes::{LANES, first, in_lines};
 use crate::output::Output;
 
 /// Columns of a tile of sums, and rows: with a vector of each row and one of a column they take 28 of 32 registers.
@@ -72,9 +72,8 @@ unsafe fn tiles(
     copied: &mut Strip,
 ) {
     let (rows, step) = (lhs.nrows(), strip.col_stride());
-    let in_lines = step % LANES as isize == 0 && strip.as_ptr().addr() % 64 == 0;
     let (mut w, mut to_column) = (strip.as_ptr(), step);
-    if rows > MANY && !in_lines {
+    if rows > MANY && !in_lines(strip.as_ptr(), step) {
         // SAFETY: the caller's.
         unsafe { copied.fill(strip) };
         (w, to_column) = (copied.0.as_ptr().cast(), APART as isize);
