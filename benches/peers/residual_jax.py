@@ -6,7 +6,7 @@ of the series of log det(I + J) cut after some terms, and its gradient with resp
 and sharpness and to the input. Tightened means: the net is linearised once; a term of the series is the
 products of one vjp and nothing else; value and gradient come from one run of the series; the contraction
 of the bilinear form is written out, so that nothing is differentiated by JAX; buffers of the results are
-donated. Where more than one way of writing something is quickest at some size, all are timed at the start
+donated. g(x), which the next block of a flow needs, is one of the results, as it is in detfree and normflows. Where more than one way of writing something is quickest at some size, all are timed at the start
 and the quickest is used. The probe is given, and costs nothing here.
 
     residual_jax.py --sizes 2-128-128-128-2 --batch 500 gradient value      one line of JSON for each
@@ -87,7 +87,8 @@ def linearise(layout, parameters, x):
         h = layout.plain(weight, z) + layout.bias(bias)
         z, d1, d2 = jet(h, beta)
         zs.append(z), hs.append(h), d1s.append(d1), d2s.append(d2)
-    return zs, hs, d1s, d2s
+    out = layout.plain(weights[-1], z) + layout.bias(biases[-1])
+    return out, zs, hs, d1s, d2s
 
 
 def vjp(layout, weights, d1s, w):
@@ -134,9 +135,9 @@ def summed_first(product, layout, v, terms):
 
 
 def gradient(layout, series, parameters, x, v):
-    """Value of every row, and the gradient of their sum by a contraction that is written out."""
+    """Value and g(x) of every row, and the gradient of the values' sum by a contraction that is written out."""
     weights, biases, betas = parameters
-    zs, hs, d1s, d2s = linearise(layout, parameters, x)
+    out, zs, hs, d1s, d2s = linearise(layout, parameters, x)
     value, s = series(
         functools.partial(vjp, layout, weights, d1s), layout, v, ARGUMENTS.terms
     )
@@ -154,7 +155,7 @@ def gradient(layout, series, parameters, x, v):
             d_biases[l] = layout.over_rows(p)
         pulled = 0 if p is None else layout.transposed(weights[l], p)
         if l == 0:
-            return value, (d_weights, d_biases, d_betas, pulled)
+            return (value, out), (d_weights, d_biases, d_betas, pulled)
         e = layout.transposed(weights[l], above)
         p = d2s[l - 1] * tangents[l - 1] * e + d1s[l - 1] * pulled
         d_betas[l - 1] = (hs[l - 1] * p - zs[l] * pulled).sum()
@@ -163,9 +164,9 @@ def gradient(layout, series, parameters, x, v):
 
 def value(layout, series, parameters, x, v):
     weights, _, _ = parameters
-    _, _, d1s, _ = linearise(layout, parameters, x)
+    out, _, _, d1s, _ = linearise(layout, parameters, x)
     product = functools.partial(vjp, layout, weights, d1s)
-    return series(product, layout, v, ARGUMENTS.terms)[0], ()
+    return (series(product, layout, v, ARGUMENTS.terms)[0], out), ()
 
 
 def autodiff(layout, series, parameters, x, v):
@@ -173,19 +174,18 @@ def autodiff(layout, series, parameters, x, v):
 
     def g(parameters, x):
         weights, biases, logs = parameters
-        zs, *_ = linearise(layout, (weights, biases, [jnp.exp(log) for log in logs]), x)
-        return layout.plain(weights[-1], zs[-1]) + layout.bias(biases[-1])
+        return linearise(layout, (weights, biases, [jnp.exp(log) for log in logs]), x)[0]
 
     weights, biases, betas = parameters
     at = weights, biases, [jnp.log(beta) for beta in betas]
-    _, pull = jax.vjp(functools.partial(g, at), x)
+    out, pull = jax.vjp(functools.partial(g, at), x)
     value, s = series(lambda w: pull(w)[0], layout, v, ARGUMENTS.terms)
 
     def bilinear(at, x):
         return (s * jax.jvp(functools.partial(g, at), (x,), (v,))[1]).sum()
 
     (d_weights, d_biases, d_betas), d_x = jax.grad(bilinear, (0, 1))(at, x)
-    return value, (d_weights, d_biases, d_betas, d_x)
+    return (value, out), (d_weights, d_biases, d_betas, d_x)
 
 
 def problem(layout, dtype=np.float32):
@@ -220,7 +220,7 @@ def prepare(kind, layout, series):
 
 def sums(found):
     """What benches/src/block.rs calls its sums."""
-    value, rest = found
+    (value, _), rest = found
     if not rest:
         return float(np.asarray(value, float).sum()), []
     d_weights, d_biases, d_betas, d_x = rest

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::{Activation, Backend, Op, Store};
+use crate::{Activation, Backend, Op, Store, unfused};
 
 /// One product of a chain, x ↦ scale ∘ op(W) x, and where it goes.
 ///
@@ -73,7 +73,7 @@ pub trait DenseBackend: Backend {
     /// Of the links' `out` only the last one's holds anything specified afterwards; the others are
     /// scratch. Rows outside `rows` stay as they are in all of them. Without links nothing happens.
     ///
-    /// As calls of [`Self::apply`] and [`Self::scale_shift`]. A backend overrides it where a product
+    /// The provided method is [`unfused::chain`]. A backend overrides it where a product
     /// can be scaled as it is stored, or where results can stay where they were computed.
     ///
     /// # Errors
@@ -87,21 +87,7 @@ pub trait DenseBackend: Backend {
     where
         Self::Batch: 'a,
     {
-        let mut x = x;
-        for Link {
-            weight,
-            op,
-            scale,
-            out,
-        } in links
-        {
-            self.apply(rows.clone(), weight, op, x, Store::Set, out)?;
-            if let Some(scale) = scale {
-                self.scale_shift(rows.clone(), scale, None, out)?;
-            }
-            x = out;
-        }
-        Ok(())
+        unfused::chain(self, rows, x, links)
     }
 
     /// G ← [G +] a Σ_{r in rows} s_r v_rᵀ, G of shape [dim s, dim v]; s and v have equally many rows.

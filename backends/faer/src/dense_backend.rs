@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 use core::ops::Range;
 
-use detfree_core::{Activation, Dense, DenseBackend, Op, Shape, Store};
+use detfree_core::{Activation, Dense, DenseBackend, Link, Op, Shape, Store};
 
 use crate::rows::{block_length, span, span_mut};
 use crate::slices::{SLOW, Slices};
@@ -46,6 +46,15 @@ impl<T: Number> DenseBackend for Faer<T> {
     ) -> Result<(), Infallible> {
         product::apply_to_both(self, w, op, x, out);
         Ok(())
+    }
+
+    fn chain<'a>(
+        &self,
+        rows: Range<usize>,
+        x: &'a Batch<T>,
+        links: impl IntoIterator<Item = Link<'a, Batch<T>>>,
+    ) -> Result<(), Infallible> {
+        product::chain(self, rows, x, links)
     }
 
     fn outer(

@@ -1,7 +1,39 @@
-//! The calls that the fused layers of a [`FlowBackend`] stand for: their specification, and what a
-//! backend makes where it has no pass of its own.
+//! The calls that the fused passes of a [`DenseBackend`] and a [`FlowBackend`] stand for: their specification, and
+//! what a backend makes where it has no pass of its own.
 
-use crate::{Activation, Affine, DenseBackend, FlowBackend, Op, Store};
+use core::ops::Range;
+
+use crate::{Activation, Affine, DenseBackend, FlowBackend, Link, Op, Store};
+
+/// [`DenseBackend::chain`] as products and [`DenseBackend::scale_shift`].
+///
+/// # Errors
+/// The device's.
+pub fn chain<'a, B: DenseBackend + ?Sized>(
+    b: &B,
+    rows: Range<usize>,
+    x: &'a B::Batch,
+    links: impl IntoIterator<Item = Link<'a, B::Batch>>,
+) -> Result<(), B::Error>
+where
+    B::Batch: 'a,
+{
+    let mut x = x;
+    for Link {
+        weight,
+        op,
+        scale,
+        out,
+    } in links
+    {
+        b.apply(rows.clone(), weight, op, x, Store::Set, out)?;
+        if let Some(scale) = scale {
+            b.scale_shift(rows.clone(), scale, None, out)?;
+        }
+        x = out;
+    }
+    Ok(())
+}
 
 /// [`FlowBackend::forward_layer`] as a product and a bijection.
 ///

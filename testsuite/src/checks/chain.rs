@@ -9,8 +9,9 @@ use crate::operands::{batch, ranges, read};
 use crate::{Failure, Outcome, Plain};
 
 /// Rows, and the numbers of x and of every link's result: one link to six, of few numbers, of up to
-/// 128, where a backend may keep what lies between, and of more; square weights; sums of hundreds.
-const CHAINS: [(usize, &[usize]); 9] = [
+/// 128, where a backend may keep what lies between, and of more; square weights; sums of hundreds; more links
+/// than one would count with.
+const CHAINS: [(usize, &[usize]); 10] = [
     (1, &[1, 1]),
     (5, &[3, 17]),
     (9, &[64, 128, 64]),
@@ -20,6 +21,7 @@ const CHAINS: [(usize, &[usize]); 9] = [
     (6, &[130, 130, 20, 129, 128, 7]),
     (3, &[128, 129, 20, 600, 4]),
     (70, &[120, 130, 70]),
+    (40, &[60, 62, 58, 64, 60, 57, 63, 61, 59, 60, 64]),
 ];
 
 /// Bit l is set where link l is with the transpose, and where it has a scale.
@@ -46,8 +48,9 @@ impl Step {
             Op::Plain => Shape::new(to, dim),
             Op::Transposed => Shape::new(dim, to),
         };
-        // Numbers in [−1, 1] have a variance of 1/3. A power of two rounds nothing.
-        let size = (3.0 / (dim as f64).sqrt()).log2().round().exp2();
+        // Numbers in [−1, 1] have a variance of 1/3, those of a scale, too. A power of two rounds nothing.
+        let variance = if scaled { 9.0 } else { 3.0 };
+        let size = (variance / dim as f64).sqrt().log2().round().exp2();
         let weight = Plain::random::<T>(shape, seed).scaled(size);
         let scale = scaled.then(|| Plain::random::<T>(Shape::new(rows, to), seed + 1));
         let product = x.times(&weight.op(op).t());

@@ -1,6 +1,7 @@
 //! Dense products on row ranges: faer's, cut into blocks, and our own where there are few rows.
 
 mod beside;
+mod chain;
 mod combine;
 mod dots;
 mod few;
@@ -15,9 +16,10 @@ use faer::{MatMut, MatRef};
 use pulp::Arch;
 
 use crate::rows::{span, span_mut};
-use crate::{Batch, Faer, Number};
+use crate::{Batch, Faer, Number, loops};
 
 pub(crate) use beside::Beside;
+pub(crate) use chain::chain;
 pub(crate) use few::{FEW, takes};
 use gather::Gather;
 pub(crate) use one::Product;
@@ -127,16 +129,24 @@ fn outer_product<'a, T: Number>(
 
 /// The rows of a range as a matrix, `None` where it reaches outside the batch.
 pub(crate) fn block<T: Scalar>(x: &Batch<T>, rows: Range<usize>) -> Option<MatRef<'_, T>> {
-    let (count, dim) = (rows.len(), x.shape().dim);
-    let data = span(x, rows);
-    (data.len() == count.saturating_mul(dim))
-        .then(|| MatRef::from_row_major_slice(data, count, dim))
+    let count = rows.len();
+    matrix(span(x, rows), count, x.shape().dim)
 }
 
 /// The rows of a range as a matrix, `None` where it reaches outside the batch.
 fn block_mut<T: Scalar>(x: &mut Batch<T>, rows: Range<usize>) -> Option<MatMut<'_, T>> {
     let (count, dim) = (rows.len(), x.shape().dim);
-    let data = span_mut(x, rows);
-    (data.len() == count.saturating_mul(dim))
-        .then(|| MatMut::from_row_major_slice_mut(data, count, dim))
+    matrix_mut(span_mut(x, rows), count, dim)
+}
+
+/// Rows one after the other, `None` where they are others.
+fn matrix<T>(numbers: &[T], rows: usize, columns: usize) -> Option<MatRef<'_, T>> {
+    (numbers.len() == rows.saturating_mul(columns))
+        .then(|| MatRef::from_row_major_slice(numbers, rows, columns))
+}
+
+/// Rows one after the other, `None` where they are others.
+fn matrix_mut<T>(numbers: &mut [T], rows: usize, columns: usize) -> Option<MatMut<'_, T>> {
+    (numbers.len() == rows.saturating_mul(columns))
+        .then(|| MatMut::from_row_major_slice_mut(numbers, rows, columns))
 }
