@@ -32,7 +32,7 @@ impl<B: FlowBackend + Allocate + Sync> Relative<B> {
         let flow = RelativeFlow::from_layers(b, shape.dim, layers, ACTIVATION, base)?;
         let sharded = (shards > 1).then(|| ShardedGradient::new(b, &flow, shape, side, shards));
         Ok(Self {
-            tape: FlowTape::new(b, &flow, shape)?,
+            tape: FlowTape::new(b, &flow, shape, side)?,
             state: OptimiserState::new(b, &flow, shape, Optimiser::Adam, side)?,
             sharded: sharded.transpose()?,
             directions: problem::directions(b, shape.dim, layers.len())?,

@@ -15,6 +15,9 @@ use crate::{Batch, Number};
 /// moments that pass by.
 const PANEL: usize = 1 << 17;
 
+/// Rows of a panel, past which products gain nothing by more.
+const ROWS: usize = 64;
+
 /// Multiply-adds that take as long as Adam's root and division of one element.
 const ADAM: usize = 16;
 
@@ -27,7 +30,7 @@ pub(crate) fn scratch(threads: &Threads, dim: usize) -> Shape {
 }
 
 fn panel_rows(dim: usize) -> usize {
-    (PANEL / dim.max(1)).clamp(1, dim.max(1))
+    (PANEL / dim.max(1)).clamp(1, dim.clamp(1, ROWS))
 }
 
 /// What [`FlowBackend::relative_adam`](detfree_core::FlowBackend::relative_adam) asks for.

@@ -52,7 +52,7 @@ where
     let Shape { rows, dim } = shape;
     let (sigma, base) = (Activation::Identity, BaseDensity::HyperbolicSecant);
     let mut flow = RelativeFlow::random(b, dim, 1, sigma, base, Key::new(1))?;
-    let mut tape = FlowTape::new(b, &flow, shape)?;
+    let mut tape = FlowTape::new(b, &flow, shape, Side::Plain)?;
     let mut state = OptimiserState::new(b, &flow, shape, Optimiser::Sgd, Side::Plain)?;
     let start = flow.log_abs_det(b)?;
     // With few rows a longer step meets singular matrices.

@@ -71,7 +71,7 @@ fn tangent<T: Scalar>(count: usize, dim: usize) -> Option<DenseRelative<Host<T>>
     let square = || batch(count.min(dim), count.min(dim));
     DenseRelative::new(
         &Host::new(),
-        [per_row()?, per_row()?, per_row()?, per_row()?],
+        [per_row()?, per_row()?, per_row()?],
         [square()?, square()?],
         batch(count, 1)?,
         [batch(1, dim)?, batch(1, dim)?],

@@ -92,7 +92,7 @@ fn on_arrays(side: Side) -> (Layer, Plain, f64) {
     let b = Board::new();
     let tangent = DenseRelative::new(
         &b,
-        [(); 4].map(|()| batch(1, DIM)),
+        [(); 3].map(|()| batch(1, DIM)),
         [(); 2].map(|()| batch(1, 1)),
         batch(1, 1),
         [(); 2].map(|()| batch(1, DIM)),

@@ -212,7 +212,7 @@ pub(crate) fn nan_tangent<T: Scalar>(Shape { rows, dim }: Shape) -> DenseRelativ
     let smaller = rows.min(dim);
     DenseRelative::new(
         &Heap::new(),
-        [(); 4].map(|()| nan(rows, dim)),
+        [(); 3].map(|()| nan(rows, dim)),
         [(); 2].map(|()| nan(smaller, smaller)),
         nan(rows, 1),
         [(); 2].map(|()| nan(1, dim)),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use detfree_core::{Allocate, Backend, Error, FlowBackend, Shape};
+use detfree_core::{Allocate, Backend, Error, FlowBackend, Shape, Side};
 
 use super::{FlowTape, RelativeFlow};
 
@@ -25,7 +25,7 @@ impl<B: FlowBackend + Allocate> Evaluator<B> {
     pub fn new(b: &B, flow: &RelativeFlow<B>, dim: usize) -> Result<Self, B::Error> {
         let shape = Shape::new(PIECE, dim);
         Ok(Self {
-            tape: FlowTape::new(b, flow, shape)?,
+            tape: FlowTape::new(b, flow, shape, Side::Plain)?,
             shape,
             rows: alloc::vec![B::Scalar::default(); PIECE * dim],
             log: alloc::vec![0.0; PIECE],

@@ -54,7 +54,7 @@ impl<B: FlowBackend + Allocate> ShardedGradient<B> {
             let rows = all * (number + 1) / count - all * number / count;
             Ok(Shard {
                 rows,
-                tape: FlowTape::new(b, flow, Shape::new(rows, dim))?,
+                tape: FlowTape::new(b, flow, Shape::new(rows, dim), side)?,
                 tangent: DenseRelative::allocate(b, rows, dim)?,
                 direction: b.batch(Shape::new(dim, dim))?,
                 numbers: zeros(),

@@ -1,6 +1,7 @@
 //! One forward and backward pass of a flow over a batch.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use detfree_core::{
     Allocate, Backend, DenseRelative, Error, FlowBackend, Op, RelativeGradient, Shape, Side, Store,
@@ -8,7 +9,7 @@ use detfree_core::{
 
 use super::RelativeFlow;
 
-/// What a layer keeps of the forward pass, each [rows, dim].
+/// What a layer keeps of the forward pass for the backward pass, each [rows, dim].
 #[derive(Debug)]
 struct LayerTape<B: Backend> {
     /// W z + b
@@ -20,8 +21,8 @@ struct LayerTape<B: Backend> {
 /// What the activation behind a layer made of y.
 #[derive(Debug)]
 struct Activated<B: Backend> {
-    /// σ(y)
-    z: B::Batch,
+    /// σ(y), which nobody but the layer behind reads where the side is plain.
+    z: Option<B::Batch>,
     /// σ'(y)
     d1: B::Batch,
     /// σ''(y)/σ'(y)
@@ -31,29 +32,31 @@ struct Activated<B: Backend> {
 /// The memory of passes over batches of one number of rows.
 #[derive(Debug)]
 pub struct FlowTape<B: Backend> {
+    /// On the way forward also every other σ(y) that is not kept, with `delta` for those between.
     pub(super) input: B::Batch,
     layers: Vec<LayerTape<B>>,
     /// δ_l = ∂ℓ/∂y_l of the layer at hand.
-    pub(super) delta: B::Batch,
-    /// δ_{l−1}
-    pub(super) delta_below: B::Batch,
+    delta: B::Batch,
     /// log p without the layers' log|det W|.
     pub(super) log: B::Rows,
 }
 
 impl<B: FlowBackend + Allocate> FlowTape<B> {
-    /// Memory for `flow` at batches of `rows` rows of `dim` numbers.
+    /// Memory for `flow` at batches of `shape`, and relative gradients of a group that acts on `side`.
     ///
     /// # Errors
     /// The device's.
-    pub fn new(b: &B, flow: &RelativeFlow<B>, shape: Shape) -> Result<Self, B::Error> {
+    pub fn new(b: &B, flow: &RelativeFlow<B>, shape: Shape, side: Side) -> Result<Self, B::Error> {
         let mut layers = Vec::new();
         for l in 0..flow.depth() {
             let activated = if l + 1 == flow.depth() {
                 None
             } else {
                 Some(Activated {
-                    z: b.batch(shape)?,
+                    z: match side {
+                        Side::Plain => None,
+                        Side::Transposed => Some(b.batch(shape)?),
+                    },
                     d1: b.batch(shape)?,
                     score: b.batch(shape)?,
                 })
@@ -65,7 +68,6 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
             input: b.batch(shape)?,
             layers,
             delta: b.batch(shape)?,
-            delta_below: b.batch(shape)?,
             log: b.rows(shape.rows)?,
         })
     }
@@ -111,28 +113,36 @@ impl<B: FlowBackend + Allocate> FlowTape<B> {
         Error::check_rows("the log-densities", shape.rows, log.len())?;
         b.upload(rows, &mut self.input)?;
         b.fill_rows(0.0, &mut self.log)?;
-        let mut z = &self.input;
+        let [mut here, mut there] = [&mut self.input, &mut self.delta];
+        let mut kept: Option<&B::Batch> = None;
         for (layer, LayerTape { y, activated }) in flow.layers.iter().zip(&mut self.layers) {
-            let Some(Activated { z: next, d1, score }) = activated else {
+            let x = kept.unwrap_or(here);
+            let Some(Activated { z, d1, score }) = activated else {
                 let rows = 0..shape.rows;
-                b.apply(rows, &layer.weight, Op::Plain, z, Store::Set, y)?;
+                b.apply(rows, &layer.weight, Op::Plain, x, Store::Set, y)?;
                 b.add_bias(&layer.bias, y)?;
-                z = y;
                 continue;
             };
             let log = log_slopes.then_some(&mut self.log);
-            b.forward_layer(flow.activation, layer, z, y, next, d1, score, log)?;
-            z = next;
+            if let Some(z) = z {
+                b.forward_layer(flow.activation, layer, x, y, z, d1, score, log)?;
+                kept = Some(z);
+            } else {
+                b.forward_layer(flow.activation, layer, x, y, there, d1, score, log)?;
+                mem::swap(&mut here, &mut there);
+            }
         }
         // The last layer has no activation, so the base's score is already δ_L.
-        b.base_density(flow.base, z, &mut self.delta, &mut self.log)?;
+        if let Some(last) = self.layers.last() {
+            b.base_density(flow.base, &last.y, &mut self.delta, &mut self.log)?;
+        }
         b.download_rows(&self.log, log)?;
         Ok(())
     }
 }
 
 impl<B: Backend> FlowTape<B> {
-    /// The flow's outputs, of the last forward pass.
+    /// The flow's outputs, from a forward pass to the next backward pass.
     pub(super) fn outputs_mut(&mut self) -> &mut B::Batch {
         match self.layers.last_mut() {
             Some(last) => &mut last.y,
@@ -161,21 +171,26 @@ impl<B: FlowBackend> FlowTape<B> {
         side: Side,
         tangent: &mut DenseRelative<B>,
     ) -> Result<(), Error<B::Error>> {
-        let (Some(layer), Some(here)) = (flow.layers.get(l), self.layers.get(l)) else {
+        let Some(layer) = flow.layers.get(l) else {
             return Ok(());
         };
-        let below = l.checked_sub(1).and_then(|below| self.layers.get(below));
-        let below = below.and_then(|below| below.activated.as_ref());
-        let anchor = match side {
-            Side::Plain => &here.y,
-            Side::Transposed => below.map_or(&self.input, |below| &below.z),
-        };
-        let Some(below) = below else {
+        let Some(([.., below], [here, ..])) = self.layers.split_at_mut_checked(l) else {
+            let anchor = match (side, self.layers.first()) {
+                (Side::Plain, Some(here)) => &here.y,
+                _ => &self.input,
+            };
             return tangent.linearise(b, side, layer, &self.delta, anchor);
         };
-        let (slopes, out) = ([&below.d1, &below.score], &mut self.delta_below);
-        tangent.linearise_and_propagate(b, side, layer, &self.delta, anchor, slopes, out)?;
-        core::mem::swap(&mut self.delta, &mut self.delta_below);
-        Ok(())
+        let Some(Activated { z, d1, score }) = &mut below.activated else {
+            return Ok(());
+        };
+        let anchor = match side {
+            Side::Plain => &mut here.y,
+            Side::Transposed => z.as_mut().ok_or(Error::Invalid(
+                "the tape is for the plain relative gradient: make one for the transposed side",
+            ))?,
+        };
+        let taken = [&mut self.delta, anchor];
+        tangent.linearise_and_propagate(b, side, layer, taken, [d1, score])
     }
 }

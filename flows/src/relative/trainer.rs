@@ -103,7 +103,7 @@ impl<B: FlowBackend + Allocate> RelativeTrainer<B> {
         };
         let clip = clip.map(|limit| Clip::new(b, limit, shape.dim));
         Ok(Self {
-            tape: FlowTape::new(b, &flow, shape)?,
+            tape: FlowTape::new(b, &flow, shape, side)?,
             state: OptimiserState::new(b, &flow, shape, optimiser, side)?,
             gradient,
             clip: clip.transpose()?,

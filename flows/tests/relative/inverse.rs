@@ -74,7 +74,7 @@ fn trained<T: Scalar>(activation: Activation) -> RelativeFlow<Heap<T>> {
     let mut mean = |flow: &_| evaluator.mean(&b, flow, held_out.as_slice()).unwrap();
     let before = mean(&flow);
     let shape = Shape::new(100, 2);
-    let mut tape = FlowTape::new(&b, &flow, shape).unwrap();
+    let mut tape = FlowTape::new(&b, &flow, shape, Side::Plain).unwrap();
     let mut state = OptimiserState::new(&b, &flow, shape, Optimiser::Adam, Side::Plain).unwrap();
     for step in 0..300 {
         let rows = batch(2, &points(100 * step, 100));

@@ -11,7 +11,7 @@ mod round_trip;
 mod steps;
 
 use detfree_core::reference::Heap;
-use detfree_core::{Activation, Affine, Allocate, BaseDensity, DenseBackend, Key, Shape};
+use detfree_core::{Activation, Affine, Allocate, BaseDensity, DenseBackend, Key, Shape, Side};
 use detfree_flows::relative::{Evaluator, FlowTape, RelativeFlow};
 
 type Host = Heap<f64>;
@@ -155,6 +155,6 @@ fn singular_weights_and_wrong_rows_are_refused() {
     let mut evaluator = Evaluator::new(&b, &sound, DIM).unwrap();
     let refused = evaluator.log_density(&b, &sound, &[0.0; DIM + 1], &mut Vec::new());
     assert!(refused.is_err());
-    let mut tape = FlowTape::new(&b, &sound, Shape::new(2, DIM)).unwrap();
+    let mut tape = FlowTape::new(&b, &sound, Shape::new(2, DIM), Side::Plain).unwrap();
     assert!(tape.forward(&b, &sound, &[0.0; DIM], &mut [0.0]).is_err());
 }

@@ -17,7 +17,7 @@ fn training(
     side: Side,
 ) -> (FlowTape<Host>, OptimiserState<Host>) {
     let (b, shape) = (Host::new(), Shape::new(ROWS, DIM));
-    let tape = FlowTape::new(&b, flow, shape).unwrap();
+    let tape = FlowTape::new(&b, flow, shape, side).unwrap();
     let state = OptimiserState::new(&b, flow, shape, optimiser, side).unwrap();
     (tape, state)
 }
@@ -135,6 +135,17 @@ fn gradients_are_relative() {
             }
         }
     }
+}
+
+/// What a tape has not kept cannot be had from it.
+#[test]
+fn a_tape_for_the_plain_side_has_no_anchors_of_the_other() {
+    let mut flow = flow(&layers(2), ACTIVATIONS[0], BASES[0]);
+    let (mut tape, _) = training(&flow, Optimiser::Adam, Side::Plain);
+    let (_, mut state) = training(&flow, Optimiser::Adam, Side::Transposed);
+    let rows = normals(ROWS * DIM, 6);
+    let refused = state.step(&Host::new(), &mut flow, &mut tape, &rows, 0.1);
+    assert!(refused.unwrap_err().to_string().contains("make one"));
 }
 
 /// Every optimiser's first steps, the long way from the directions.

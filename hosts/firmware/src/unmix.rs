@@ -33,7 +33,7 @@ pub struct Unmixer<'a> {
 pub struct Memory {
     weight: [f32; CHANNELS * CHANNELS],
     bias: [f32; CHANNELS],
-    per_sample: [[f32; CHANNELS]; 4],
+    per_sample: [[f32; CHANNELS]; 3],
     squares: [[f32; 1]; 2],
     lever: [f32; 1],
     directions: [[f32; CHANNELS]; 2],
@@ -61,7 +61,7 @@ impl Memory {
         Self {
             weight: [0.0; CHANNELS * CHANNELS],
             bias: [0.0; CHANNELS],
-            per_sample: [[0.0; CHANNELS]; 4],
+            per_sample: [[0.0; CHANNELS]; 3],
             squares: [[0.0]; 2],
             lever: [0.0],
             directions: [[0.0; CHANNELS]; 2],
@@ -93,7 +93,7 @@ impl<'a> Unmixer<'a> {
         };
         b.fill(Fill::Identity, &mut layer.weight)?;
         b.fill(Fill::Constant(0.0), &mut layer.bias)?;
-        let [u, v, image, solved] = &mut memory.per_sample;
+        let [u, v, image] = &mut memory.per_sample;
         let [gram, k] = &mut memory.squares;
         let [bias, mean] = &mut memory.directions;
         let tangent = DenseRelative::new(
@@ -102,7 +102,6 @@ impl<'a> Unmixer<'a> {
                 batch(CHANNELS, u)?,
                 batch(CHANNELS, v)?,
                 batch(CHANNELS, image)?,
-                batch(CHANNELS, solved)?,
             ],
             [batch(1, gram)?, batch(1, k)?],
             batch(1, &mut memory.lever)?,

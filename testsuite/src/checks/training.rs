@@ -80,7 +80,7 @@ fn train<B: FlowBackend + Allocate>(
     let Shape { rows, dim } = shape;
     let mut flow = flow(b, dim)?;
     let mut state = state(b, &flow, shape, how)?;
-    let mut tape = FlowTape::new(b, &flow, shape)?;
+    let mut tape = FlowTape::new(b, &flow, shape, how.1)?;
     let before = log_det(&flow.to_layers(b)?);
     let mut trained = Trained {
         log_densities: Vec::new(),

@@ -56,7 +56,7 @@ fn relative_flow<B: FlowBackend + Allocate>(b: &B, optimiser: Optimiser, side: S
     let mut flow = RelativeFlow::random(b, DIM, 2, activation, base, Key::new(1)).unwrap();
     let shape = Shape::new(ROWS, DIM);
     let mut state = OptimiserState::new(b, &flow, shape, optimiser, side).unwrap();
-    let mut tape = FlowTape::new(b, &flow, shape).unwrap();
+    let mut tape = FlowTape::new(b, &flow, shape, side).unwrap();
     let mut numbers = Vec::new();
     for step in 0..STEPS {
         let rows = batch::<B::Scalar>(step);

@@ -1,48 +1,50 @@
 //! R ≤ D: the tangent by its factors, and K of size R.
 
 use super::{DenseRelative, Step};
-use crate::{Affine, DenseBackend, Error, Fill, Op, Shape, Side, Store};
+use crate::{Affine, DenseBackend, Error, Fill, Op, Side, Store};
 
 impl<B: DenseBackend> DenseRelative<B> {
-    /// With below_r ← Wᵀδ_r, where it is asked for and the side is plain.
-    pub(super) fn linearise_few(
+    /// Of the plain side, from U and V; and below_r ← Wᵀδ_r, where it is asked for.
+    pub(super) fn pull_plain(
+        &mut self,
+        b: &B,
+        layer: &Affine<B::Batch>,
+        below: Option<&mut B::Batch>,
+    ) -> Result<(), B::Error> {
+        let Affine { weight, bias } = layer;
+        let (all, op, image) = (0..self.shape(b).rows, Op::Transposed, &mut self.image);
+        match below {
+            Some(below) => b.apply_to_both(weight, op, [&self.u, &self.v], [below, image])?,
+            None => b.apply(all.clone(), weight, op, &self.v, Store::Set, image)?,
+        }
+        b.fill(Fill::Constant(1.0), &mut self.lever)?;
+        b.apply(all, bias, Op::Plain, &self.v, Store::Add, &mut self.lever)?;
+        b.copy(bias, &mut self.bias)?;
+        self.average_bias(b, Store::Add)
+    }
+
+    /// Of the transposed side, from δ and V.
+    pub(super) fn pull_transposed(
         &mut self,
         b: &B,
         layer: &Affine<B::Batch>,
         delta: &B::Batch,
-        anchor: &B::Batch,
-        below: Option<&mut B::Batch>,
     ) -> Result<(), B::Error> {
-        let rows = self.shape(b).rows;
-        let Affine { weight, bias } = layer;
-        let (all, set) = (0..rows, Store::Set);
-        self.has_gram = false;
-        b.copy(anchor, &mut self.v)?;
+        let (all, set) = (0..self.shape(b).rows, Store::Set);
+        let (weight, u, image) = (&layer.weight, &mut self.u, &mut self.image);
+        b.apply(all.clone(), weight, Op::Transposed, delta, set, u)?;
+        b.apply(all, weight, Op::Plain, u, set, image)?;
         b.fill(Fill::Constant(1.0), &mut self.lever)?;
-        let kept = match self.side {
-            Side::Plain => {
-                b.copy(delta, &mut self.u)?;
-                let (op, image) = (Op::Transposed, &mut self.image);
-                match below {
-                    Some(below) => b.apply_to_both(weight, op, [delta, anchor], [below, image])?,
-                    None => b.apply(all.clone(), weight, op, anchor, set, image)?,
-                }
-                let (add, lever) = (Store::Add, &mut self.lever);
-                b.apply(all.clone(), bias, Op::Plain, anchor, add, lever)?;
-                b.copy(bias, &mut self.bias)?;
-                Store::Add
-            }
-            Side::Transposed => {
-                let (u, image) = (&mut self.u, &mut self.image);
-                b.apply(all.clone(), weight, Op::Transposed, delta, set, u)?;
-                b.apply(all.clone(), weight, Op::Plain, u, set, image)?;
-                Store::Set
-            }
-        };
-        // Δb = [b +] (1/R) Σ_r lever_r left_r
+        self.average_bias(b, Store::Set)
+    }
+
+    /// Δb ← [Δb +] (1/R) Σ_r lever_r left_r, which ends a linearisation.
+    fn average_bias(&mut self, b: &B, store: Store) -> Result<(), B::Error> {
+        self.has_gram = false;
+        let rows = self.shape(b).rows;
         let (left, _) = self.side.factors(&self.u, &self.v, &self.image);
         let mean = 1.0 / rows as f64;
-        b.outer(all, mean, &self.lever, left, kept, &mut self.bias)
+        b.outer(0..rows, mean, &self.lever, left, store, &mut self.bias)
     }
 
     /// x ← x + a Σ_r left_r right_rᵀ
@@ -69,7 +71,7 @@ impl<B: DenseBackend> DenseRelative<B> {
         weight: &mut B::Batch,
         inverse: Option<&mut B::Batch>,
     ) -> Result<(), Error<B::Error>> {
-        if inverse.is_some() && !self.solve(b, step)? {
+        if inverse.is_some() && !self.invert(b, step)? {
             return Err(Error::Singular);
         }
         // Nothing is refused from here on.
@@ -79,36 +81,37 @@ impl<B: DenseBackend> DenseRelative<B> {
         let Some(inverse) = inverse else {
             return Ok(());
         };
-        // The image has done its part, and its buffer takes the product with the old inverse.
-        let Shape { rows, .. } = self.shape(b);
-        let (op, x) = match self.side {
-            Side::Plain => (Op::Plain, &self.solved),
-            Side::Transposed => (Op::Transposed, &self.v),
-        };
-        b.apply(0..rows, inverse, op, x, Store::Set, &mut self.image)?;
+        // The factors of the step have done their part, and one after the other makes room for those of the
+        // inverse's: U K⁻¹ first, of which W⁻¹ makes a factor (plain), or last (transposed).
+        let (all, set) = (0..self.shape(b).rows, Store::Set);
+        let (u, v, image, rows) = (&mut self.u, &mut self.v, &mut self.image, &self.gram);
+        match self.side {
+            Side::Plain => {
+                b.apply(all.clone(), u, Op::Transposed, rows, set, image)?;
+                b.apply(all.clone(), inverse, Op::Plain, image, set, u)?;
+            }
+            Side::Transposed => {
+                b.apply(all.clone(), inverse, Op::Transposed, v, set, image)?;
+                b.apply(all.clone(), u, Op::Transposed, rows, set, v)?;
+            }
+        }
         let (left, right) = match self.side {
-            Side::Plain => (&self.image, &self.v),
-            Side::Transposed => (&self.solved, &self.image),
+            Side::Plain => (&self.u, &self.v),
+            Side::Transposed => (&self.v, &self.image),
         };
         b.fill_rows(1.0 / step.scale, &mut self.scale)?;
         b.scale_rows(&self.scale, inverse)?;
         let share = -step.share / step.scale;
-        b.outer(0..rows, share, left, right, Store::Add, inverse)?;
+        b.outer(all, share, left, right, Store::Add, inverse)?;
         Ok(())
     }
 
-    /// solved ← (s I + a U Vᵀ)⁻¹ U = U (s I + a VᵀU)⁻¹; `false` where there is none.
-    fn solve(&mut self, b: &B, step: &Step) -> Result<bool, B::Error> {
-        let rows = self.shape(b).rows;
+    /// Row r of gram ← (s K)⁻¹ e_r, so that their products with U are the rows of U (s I + a VᵀU)⁻¹ =
+    /// (s I + a U Vᵀ)⁻¹ U; `false` where there is none.
+    fn invert(&mut self, b: &B, step: &Step) -> Result<bool, B::Error> {
         self.build(b, step)?;
-        // Row r of the square becomes K⁻¹ e_r, and row r of the result U K⁻¹ e_r.
         self.has_gram = false;
         b.fill(Fill::Identity, &mut self.gram)?;
-        let solvable = b.solve(&mut self.k, Op::Plain, &mut self.gram)?;
-        if solvable {
-            let (op, set) = (Op::Transposed, Store::Set);
-            b.apply(0..rows, &self.u, op, &self.gram, set, &mut self.solved)?;
-        }
-        Ok(solvable)
+        b.solve(&mut self.k, Op::Plain, &mut self.gram)
     }
 }

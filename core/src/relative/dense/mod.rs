@@ -3,6 +3,8 @@
 mod few_rows;
 mod many_rows;
 
+use core::mem;
+
 use super::step::Step;
 use super::{RelativeGradient, Side};
 use crate::{Affine, Allocate, Backend, DenseBackend, Error, Fill, FlowBackend, Shape};
@@ -32,15 +34,13 @@ use crate::{Affine, Allocate, Backend, DenseBackend, Error, Fill, FlowBackend, S
 #[derive(Debug)]
 pub struct DenseRelative<B: Backend> {
     side: Side,
-    /// U, one column a row; of many rows only where the side is transposed.
+    /// U, one column a row; of many rows only where the side is transposed, and room for a δ where it is plain.
     u: B::Batch,
     /// V, one column a row; of few rows only.
     v: B::Batch,
     /// The factor of ΔW that the layer makes of the other, of few rows: Wᵀ y_r (plain) or W Wᵀ δ_r
     /// (transposed).
     image: B::Batch,
-    /// (s I + a U Vᵀ)⁻¹ U, of few rows.
-    solved: B::Batch,
     /// VᵀU of few rows, unspecified unless `has_gram`; U Vᵀ/R of many.
     gram: B::Batch,
     has_gram: bool,
@@ -69,14 +69,14 @@ impl<B: DenseBackend> DenseRelative<B> {
     /// [`Error::Shape`] where a buffer does not fit the first one, or the device's.
     pub fn new(
         b: &B,
-        per_row: [B::Batch; 4],
+        per_row: [B::Batch; 3],
         square: [B::Batch; 2],
         lever: B::Batch,
         single: [B::Batch; 2],
         scales: [B::Rows; 2],
     ) -> Result<Self, Error<B::Error>> {
         let [scale, scale_k] = scales;
-        let [u, v, image, solved] = per_row;
+        let [u, v, image] = per_row;
         let [gram, k] = square;
         let [bias, mean] = single;
         let mut tangent = Self {
@@ -84,7 +84,6 @@ impl<B: DenseBackend> DenseRelative<B> {
             u,
             v,
             image,
-            solved,
             gram,
             has_gram: true,
             k,
@@ -101,7 +100,6 @@ impl<B: DenseBackend> DenseRelative<B> {
         // One by one, not in a loop: where the shapes are known nothing of this is left.
         Error::check_shape("the second factor", shape, b.shape(&tangent.v))?;
         Error::check_shape("the image of a factor", shape, b.shape(&tangent.image))?;
-        Error::check_shape("the solved factor", shape, b.shape(&tangent.solved))?;
         Error::check_shape("the first square", square, b.shape(&tangent.gram))?;
         Error::check_shape("the second square", square, b.shape(&tangent.k))?;
         Error::check_shape("the lever", lever, b.shape(&tangent.lever))?;
@@ -130,7 +128,7 @@ impl<B: DenseBackend> DenseRelative<B> {
         let single = || b.batch(Shape::new(1, dim));
         Self::new(
             b,
-            [per_row()?, per_row()?, per_row()?, per_row()?],
+            [per_row()?, per_row()?, per_row()?],
             [square()?, square()?],
             b.batch(Shape::new(rows, 1))?,
             [single()?, single()?],
@@ -208,44 +206,51 @@ impl<B: DenseBackend> DenseRelative<B> {
 }
 
 impl<B: FlowBackend> DenseRelative<B> {
-    /// As [`RelativeGradient::linearise`], and below_r = d1_r ∘ Wᵀδ_r + score_r: the δ of the layer before,
+    /// As [`RelativeGradient::linearise`], and delta_r ← d1_r ∘ Wᵀδ_r + score_r: the δ of the layer before,
     /// whose σ' and score d1 and `score` are (Gresele et al. 2020, eq. 19).
+    ///
+    /// The tangent takes δ and the anchor and leaves memory of its own: `anchor` holds unspecified numbers
+    /// afterwards.
     ///
     /// # Errors
     /// As [`RelativeGradient::linearise`].
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "two layers, and what passes between them"
-    )]
     pub fn linearise_and_propagate(
         &mut self,
         b: &B,
         side: Side,
         layer: &Affine<B::Batch>,
-        delta: &B::Batch,
-        anchor: &B::Batch,
+        [delta, anchor]: [&mut B::Batch; 2],
         [d1, score]: [&B::Batch; 2],
-        below: &mut B::Batch,
     ) -> Result<(), Error<B::Error>> {
         let shape = self.shape(b);
         Error::check_shape("the slopes below", shape, b.shape(d1))?;
         Error::check_shape("the scores below", shape, b.shape(score))?;
-        Error::check_shape("the propagated delta", shape, b.shape(below))?;
         self.check_operands(b, layer, delta, anchor)?;
         self.side = side;
+        if side == Side::Plain && self.many_rows(b) {
+            let (below, gram, bias) = (&mut self.u, &mut self.gram, &mut self.bias);
+            b.backward_layer(layer, delta, anchor, d1, score, below, gram, bias)?;
+            mem::swap(delta, &mut self.u);
+            return Ok(());
+        }
+        if self.many_rows(b) {
+            self.linearise_many(b, layer, delta, anchor)?;
+        } else {
+            mem::swap(anchor, &mut self.v);
+        }
         match side {
-            Side::Plain if self.many_rows(b) => {
-                let (gram, bias) = (&mut self.gram, &mut self.bias);
-                b.backward_layer(layer, delta, anchor, d1, score, below, gram, bias)?;
-                return Ok(());
+            Side::Plain => {
+                mem::swap(delta, &mut self.u);
+                self.pull_plain(b, layer, Some(delta))?;
             }
-            Side::Plain => self.linearise_few(b, layer, delta, anchor, Some(below))?,
             Side::Transposed => {
-                self.linearise(b, side, layer, delta, anchor)?;
-                b.copy(&self.u, below)?;
+                if !self.many_rows(b) {
+                    self.pull_transposed(b, layer, delta)?;
+                }
+                b.copy(&self.u, delta)?;
             }
         }
-        b.scale_shift(0..shape.rows, d1, Some(score), below)?;
+        b.scale_shift(0..shape.rows, d1, Some(score), delta)?;
         Ok(())
     }
 
@@ -285,8 +290,15 @@ impl<B: DenseBackend> RelativeGradient<B> for DenseRelative<B> {
         self.side = side;
         if self.many_rows(b) {
             self.linearise_many(b, layer, delta, anchor)?;
-        } else {
-            self.linearise_few(b, layer, delta, anchor, None)?;
+            return Ok(());
+        }
+        b.copy(anchor, &mut self.v)?;
+        match side {
+            Side::Plain => {
+                b.copy(delta, &mut self.u)?;
+                self.pull_plain(b, layer, None)?;
+            }
+            Side::Transposed => self.pull_transposed(b, layer, delta)?,
         }
         Ok(())
     }
