@@ -54,7 +54,8 @@ pub use threads::ThreadsError;
 ///
 /// With more than one thread the shards of [`each_shard`](detfree_core::Backend::each_shard) run
 /// in parallel, each on sequential arithmetic. Outside shards, a product of at least 2²⁰
-/// multiply-adds, or a pass that takes as long, is cut into one block per thread; smaller ones lose
+/// multiply-adds, or a pass that takes as long, is cut into one block per thread, and a
+/// [`chain`](detfree_core::DenseBackend::chain) of products once as a whole where weights are near; smaller ones lose
 /// more to waking a thread than they gain, and so do factorisations. Between calls that are made
 /// [`together`](detfree_core::Backend::together) half of that is enough: there the threads wait for more, awake for a
 /// fifth of a millisecond after the last.

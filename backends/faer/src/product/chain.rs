@@ -31,7 +31,7 @@ const ROWS: usize = 4 * TILE;
 /// to cut every product into columns.
 ///
 /// Nobody waits for the others between products, and a row's results stay where they were computed. But every
-/// thread reads all weights: `residual --variant products` in `benches/` was quicker by 1.05 to 1.17
+/// thread reads all weights: `residual --variant products` in `benches/` was quicker by 1.02 to 1.4
 /// times where the bounds here allow it, and slower by up to 1.5 times where they do not.
 pub(crate) fn chain<'a, T: Number>(
     b: &Faer<T>,
@@ -40,8 +40,9 @@ pub(crate) fn chain<'a, T: Number>(
     links: impl IntoIterator<Item = Link<'a, Batch<T>>>,
 ) -> Result<(), Infallible> {
     let mut links = links.into_iter().fuse();
-    let each = rows.len() / b.threads.count();
-    if each < TILE || each == rows.len() {
+    let threads = b.threads.count();
+    let each = rows.len() / threads;
+    if threads == 1 || each < TILE {
         return unfused::chain(b, rows, x, links);
     }
     let mut x = x;

@@ -227,24 +227,23 @@ impl<B: FlowBackend> DenseRelative<B> {
         Error::check_shape("the scores below", shape, b.shape(score))?;
         self.check_operands(b, layer, delta, anchor)?;
         self.side = side;
-        if side == Side::Plain && self.many_rows(b) {
-            let (below, gram, bias) = (&mut self.u, &mut self.gram, &mut self.bias);
-            b.backward_layer(layer, delta, anchor, d1, score, below, gram, bias)?;
-            mem::swap(delta, &mut self.u);
-            return Ok(());
-        }
-        if self.many_rows(b) {
-            self.linearise_many(b, layer, delta, anchor)?;
-        } else {
-            mem::swap(anchor, &mut self.v);
-        }
-        match side {
-            Side::Plain => {
+        match (side, self.many_rows(b)) {
+            (Side::Plain, true) => {
+                let (below, gram, bias) = (&mut self.u, &mut self.gram, &mut self.bias);
+                b.backward_layer(layer, delta, anchor, d1, score, below, gram, bias)?;
                 mem::swap(delta, &mut self.u);
+                return Ok(());
+            }
+            (Side::Plain, false) => {
+                mem::swap(delta, &mut self.u);
+                mem::swap(anchor, &mut self.v);
                 self.pull_plain(b, layer, Some(delta))?;
             }
-            Side::Transposed => {
-                if !self.many_rows(b) {
+            (Side::Transposed, many_rows) => {
+                if many_rows {
+                    self.linearise_many(b, layer, delta, anchor)?;
+                } else {
+                    mem::swap(anchor, &mut self.v);
                     self.pull_transposed(b, layer, delta)?;
                 }
                 b.copy(&self.u, delta)?;
