@@ -1,5 +1,6 @@
 //! From a split table to a trained model.
 
+use std::iter;
 use std::slice;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,11 @@ pub(crate) struct Trained {
     pub(crate) stopped_by: &'static str,
     pub(crate) time: Duration,
 }
+
+/// Bytes of a block's weights that a core's second cache holds. Past them, threads that share products are quicker
+/// than a shard of the rows for each, which reads all weights for the few rows that a series ends with:
+/// by 1.0 to 1.5 times, and slower by up to 1.4 times below (`residual --variant products certified` in `benches/`).
+const NEAR: usize = 1 << 21;
 
 /// From this loss on, in nats a column, it is not only that a flow has learned its training rows by heart.
 const MUCH: f64 = 1.0;
@@ -240,9 +246,8 @@ where
     };
     let flow = ResidualFlow::random(b, model.dim(), &options, key.fold_in(WEIGHTS))?;
     let shape = course.batch_shape();
-    // A thread with few rows beside a wide net would mostly read weights.
-    let widest = options.hidden.iter().copied().fold(shape.dim, usize::max);
-    let shards = if widest * threads > 8 * shape.rows {
+    let weights = numbers_of_weights(shape.dim, &options.hidden);
+    let shards = if weights.saturating_mul(size_of::<B::Scalar>()) > NEAR {
         1
     } else {
         threads
@@ -257,6 +262,15 @@ where
         key: key.fold_in(ESTIMATES),
     };
     Ok(ResidualTrainer::new(b, flow, shape, training)?)
+}
+
+/// Of a net from `dim` numbers to as many.
+fn numbers_of_weights(dim: usize, hidden: &[usize]) -> usize {
+    let from = iter::once(&dim).chain(hidden);
+    let to = hidden.iter().chain(iter::once(&dim));
+    from.zip(to)
+        .map(|(from, to)| from.saturating_mul(*to))
+        .fold(0, usize::saturating_add)
 }
 
 /// Rows as training takes them: standardised with the noise, or before the noise where a logit
