@@ -6,8 +6,9 @@ of the series of log det(I + J) cut after some terms, and its gradient with resp
 and sharpness and to the input. Tightened means: the net is linearised once; a term of the series is the
 products of one vjp and nothing else; value and gradient come from one run of the series; the contraction
 of the bilinear form is written out, so that nothing is differentiated by JAX; buffers of the results are
-donated. g(x), which the next block of a flow needs, is one of the results, as it is in detfree and normflows. Where more than one way of writing something is quickest at some size, all are timed at the start
-and the quickest is used. The probe is given, and costs nothing here.
+donated. g(x), which the next block of a flow needs, is one of the results, as it is in detfree and
+normflows. Where more than one way of writing something is quickest at some size, all are timed at the
+start and the quickest is used. The probe is given, and costs nothing here.
 
     residual_jax.py --sizes 2-128-128-128-2 --batch 500 gradient value      one line of JSON for each
     residual_jax.py --sizes 2-128-128-128-2 --batch 500                     the same for names on stdin

@@ -58,6 +58,7 @@ mod schedule;
 mod series;
 mod terms;
 mod trace;
+pub mod unfused;
 mod workspace;
 
 pub use activation::Activation;
@@ -71,7 +72,7 @@ pub use error::Error;
 pub use estimate::{Estimate, Moments};
 #[cfg(feature = "alloc")]
 pub use estimate::{log_det, log_det_to_tolerance};
-pub use flow_backend::{FlowBackend, unfused};
+pub use flow_backend::FlowBackend;
 pub use key::Key;
 pub use log_det::{ExactFirst, LogDet};
 pub use operator::{BilinearGradient, Closures, FirstTrace, Matrix, Operator};

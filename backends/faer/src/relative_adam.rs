@@ -11,7 +11,7 @@ use crate::product::{self, Beside, FEW, Product, block};
 use crate::threads::{TILE, Threads, Work, part};
 use crate::{Batch, Number};
 
-/// Elements of a panel: half a megabyte in `f32` stays in the second cache beside the weights and
+/// Most elements of a panel: half a megabyte in `f32` stays in the second cache beside the weights and
 /// moments that pass by.
 const PANEL: usize = 1 << 17;
 

@@ -111,6 +111,14 @@ fn main() -> Outcome<()> {
         geometric(|[_, _, control, ..]| control.as_it_is)?,
     );
     println!(
+        "\nvariance of a row's value × its products, by schedule and probe\n\n\
+         block      schedule                    Gaussian   Rademacher   orthogonal\n\
+         ---------  ------------------------   ---------   ----------   ----------"
+    );
+    for block in all() {
+        block.print_schedules()?;
+    }
+    println!(
         "\nvariance of a batch's mean, certified Rademacher probes; what roulette adds to that of the probes\n"
     );
     println!(
@@ -213,6 +221,39 @@ impl Block {
             );
         }
         println!();
+        Ok(())
+    }
+
+    fn print_schedules(&self) -> Outcome<()> {
+        let (quantity, square) = (Quantity::Value, self.bound * self.bound);
+        let schedules = [
+            (
+                "paper's, n=2, 1/2",
+                RouletteSchedule::geometric_unchecked(2, 0.5)?,
+            ),
+            (
+                "Poisson, n=2, mean 2",
+                RouletteSchedule::poisson_unchecked(2, 2.0)?,
+            ),
+            (
+                "geometric, n=1, bound^2",
+                RouletteSchedule::geometric(1, square, self.bound, quantity)?,
+            ),
+            ("certified", self.certified()?),
+        ];
+        for (name, schedule) in schedules {
+            let product = |probe, passes| {
+                let Cost { variance, products } = self.cost(&schedule, probe, passes, 1);
+                variance * products
+            };
+            println!(
+                "{:<9}  {name:<24}   {:9.3}    {:9.3}    {:9.3}",
+                self.name,
+                product(Probe::Gaussian, 1),
+                product(Probe::Rademacher, 1),
+                product(Probe::Orthogonal, PASSES),
+            );
+        }
         Ok(())
     }
 

@@ -11,6 +11,11 @@ const MOST_VALUES: u128 = 500_000_000;
 
 const MILLION: u128 = 1_000_000;
 
+/// Of a block's net on `dim` columns, from its input to its output.
+pub(super) fn block_widths(dim: usize, hidden: &[usize]) -> Vec<usize> {
+    [&[dim], hidden, &[dim]].concat()
+}
+
 /// Refuses a flow on `dim` columns, and batches of so many rows, that are larger than any memory.
 pub(super) fn expect_size(flow: &FlowSettings, dim: usize, batch: usize) -> Result<(), Failure> {
     let (options, count, widths) = match flow {
@@ -18,7 +23,7 @@ pub(super) fn expect_size(flow: &FlowSettings, dim: usize, batch: usize) -> Resu
             ("--layers", *layers, vec![dim, dim])
         }
         FlowSettings::Residual(ResidualSettings { blocks, hidden, .. }) => {
-            let widths = [&[dim], &hidden[..], &[dim]].concat();
+            let widths = block_widths(dim, hidden);
             ("--blocks or narrower --hidden", *blocks, widths)
         }
     };

@@ -1,6 +1,5 @@
 //! From a split table to a trained model.
 
-use std::iter;
 use std::slice;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use crate::fit::checkpoint::Checkpoint;
 use crate::fit::course::Course;
 use crate::fit::interrupt;
 use crate::fit::settings::{FlowSettings, RelativeSettings, ResidualSettings, Settings};
+use crate::fit::size::block_widths;
 use crate::progress::Progress;
 
 /// What the key of training is for.
@@ -41,7 +41,7 @@ pub(crate) struct Trained {
 
 /// Bytes of a block's weights that a core's second cache holds. Past them, threads that share products are quicker
 /// than a shard of the rows for each, which reads all weights for the few rows that a series ends with:
-/// by 1.0 to 1.5 times, and slower by up to 1.4 times below (`residual --variant products certified` in `benches/`).
+/// by 1.0 to 1.5 times, and slower by up to 1.4 times below (`residual --sizes 784-784-784-784 --batch 64 --variant products certified` and others in `benches/`).
 const NEAR: usize = 1 << 21;
 
 /// From this loss on, in nats a column, it is not only that a flow has learned its training rows by heart.
@@ -246,8 +246,9 @@ where
     };
     let flow = ResidualFlow::random(b, model.dim(), &options, key.fold_in(WEIGHTS))?;
     let shape = course.batch_shape();
-    let weights = numbers_of_weights(shape.dim, &options.hidden);
-    let shards = if weights.saturating_mul(size_of::<B::Scalar>()) > NEAR {
+    let widths = block_widths(shape.dim, &options.hidden);
+    let weights: usize = widths.windows(2).map(|ends| ends[0] * ends[1]).sum();
+    let shards = if weights * size_of::<B::Scalar>() > NEAR {
         1
     } else {
         threads
@@ -262,15 +263,6 @@ where
         key: key.fold_in(ESTIMATES),
     };
     Ok(ResidualTrainer::new(b, flow, shape, training)?)
-}
-
-/// Of a net from `dim` numbers to as many.
-fn numbers_of_weights(dim: usize, hidden: &[usize]) -> usize {
-    let from = iter::once(&dim).chain(hidden);
-    let to = hidden.iter().chain(iter::once(&dim));
-    from.zip(to)
-        .map(|(from, to)| from.saturating_mul(*to))
-        .fold(0, usize::saturating_add)
 }
 
 /// Rows as training takes them: standardised with the noise, or before the noise where a logit

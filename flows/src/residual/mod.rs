@@ -1,4 +1,5 @@
-//! Residual flows (Chen et al. 2019): stacked blocks x + g(x) with ‖J_g‖ < 1.
+//! Residual flows (Chen et al. 2019): stacked blocks x + g(x) with ‖J_g‖ < 1, where g is a multilayer perceptron;
+//! there are no convolutional blocks.
 
 mod actnorm;
 mod ascent;

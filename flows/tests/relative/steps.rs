@@ -145,7 +145,12 @@ fn a_tape_for_the_plain_side_has_no_anchors_of_the_other() {
     let (_, mut state) = training(&flow, Optimiser::Adam, Side::Transposed);
     let rows = normals(ROWS * DIM, 6);
     let refused = state.step(&Host::new(), &mut flow, &mut tape, &rows, 0.1);
-    assert!(refused.unwrap_err().to_string().contains("make one"));
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("the transposed side")
+    );
 }
 
 /// Every optimiser's first steps, the long way from the directions.

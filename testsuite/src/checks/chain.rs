@@ -49,8 +49,8 @@ impl Step {
             Op::Transposed => Shape::new(dim, to),
         };
         // Numbers in [−1, 1] have a variance of 1/3, those of a scale, too. A power of two rounds nothing.
-        let variance = if scaled { 9.0 } else { 3.0 };
-        let size = (variance / dim as f64).sqrt().log2().round().exp2();
+        let factor = if scaled { 9.0 } else { 3.0 };
+        let size = (factor / dim as f64).sqrt().log2().round().exp2();
         let weight = Plain::random::<T>(shape, seed).scaled(size);
         let scale = scaled.then(|| Plain::random::<T>(Shape::new(rows, to), seed + 1));
         let product = x.times(&weight.op(op).t());

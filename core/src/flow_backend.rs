@@ -1,8 +1,6 @@
 //! The fused passes of a flow.
 
-pub mod unfused;
-
-use crate::{Activation, Adam, Affine, BaseDensity, DenseBackend, Shape};
+use crate::{Activation, Adam, Affine, BaseDensity, DenseBackend, Shape, unfused};
 
 /// The fused elementwise passes that training and sampling a flow need beyond products.
 pub trait FlowBackend: DenseBackend {
